@@ -1,0 +1,324 @@
+# Copyright (c) 2026, the Bitcoin Cache Machine authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: lxd
+short_description: Run tasks in LXD instances through the API
+description:
+  - Runs commands in, and copies files to and from, instances of an LXD or Incus server.
+  - It speaks to the server's API, over its unix socket, with the standard library alone. Neither C(lxc) on the
+    controller nor sshd in the instance is needed.
+  - An instance that is missing or stopped is unreachable. So is one whose server is restarted while a command runs,
+    because nobody knows then what became of the command.
+author:
+  - the Bitcoin Cache Machine authors (@bitcoin-cache-machine)
+options:
+  remote_addr:
+    description: Name of the instance.
+    type: str
+    default: inventory_hostname
+    vars:
+      - name: inventory_hostname
+      - name: ansible_host
+      - name: ansible_lxd_host
+  lxd_url:
+    description:
+      - Where the server answers, for example V(unix:///var/lib/lxd/unix.socket).
+      - When not set, the socket is looked for where E(LXD_SOCKET) and E(LXD_DIR) say and in the usual places.
+    type: str
+    vars:
+      - name: bcm_lxd_url
+    env:
+      - name: BCM_LXD_URL
+    ini:
+      - section: bcm_lxd_connection
+        key: url
+  project:
+    description: LXD project of the instance.
+    type: str
+    default: default
+    vars:
+      - name: bcm_lxd_project
+    env:
+      - name: BCM_LXD_PROJECT
+    ini:
+      - section: bcm_lxd_connection
+        key: project
+  timeout:
+    description:
+      - Seconds that the server may take for a single answer, and that become may take to ask for a password or to
+        let the command through.
+      - It does not limit how long a command may run. The C(timeout) keyword of a task does.
+    type: int
+    default: 30
+    vars:
+      - name: bcm_lxd_timeout
+    env:
+      - name: BCM_LXD_TIMEOUT
+    ini:
+      - section: bcm_lxd_connection
+        key: timeout
+  executable:
+    description: Shell in the instance that runs the commands.
+    type: str
+    default: /bin/sh
+    vars:
+      - name: ansible_executable
+      - name: bcm_lxd_executable
+    ini:
+      - section: defaults
+        key: executable
+extends_documentation_fragment:
+  - ansible.builtin.connection_pipelining
+notes:
+  - Commands start as root, in the instance's own environment as C(lxc exec) gives it. Use become for other users.
+  - There is no terminal, so a become method that insists on one does not work.
+"""
+
+EXAMPLES = r"""
+- name: Run a command in an instance
+  hosts: manager-1
+  vars:
+    ansible_connection: bcm.datacenter.lxd
+    bcm_lxd_project: bcm-home
+  tasks:
+    - name: Read the release of the instance
+      ansible.builtin.command: cat /etc/os-release
+      changed_when: false
+"""
+
+import json
+import os
+import shutil
+import stat
+import time
+import typing as t
+from pathlib import Path
+from urllib.parse import quote
+
+from ansible.errors import AnsibleConnectionFailure, AnsibleError, AnsibleFileNotFound
+from ansible.module_utils.common.text.converters import to_bytes, to_text
+from ansible.plugins.connection import ConnectionBase
+
+from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_client import (
+    LXDClient,
+    LXDError,
+    LXDNotFound,
+    LXDUnreachable,
+)
+from ansible_collections.bcm.datacenter.plugins.plugin_utils._lxd_exec import ConnectionLostError, Process
+
+# 128+n: a signal killed the command; LXD says -1 or 129 where it lost sight of it. All are also what a command
+# leaves behind whose instance was stopped under it.
+SUSPECT_STATUS = frozenset({-1, 129, 137, 143, 255})
+
+
+class Connection(ConnectionBase):
+    """Commands and files through LXD's API."""
+
+    transport = "bcm.datacenter.lxd"
+    has_pipelining = True
+    has_tty = False
+    # There is no login: LXD starts commands as root.
+    default_user = "root"
+
+    def __init__(self, *args: t.Any, **kwargs: t.Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._connected: bool = False
+        self._client: LXDClient | None = None
+
+    @property
+    def _instance(self) -> str:
+        return t.cast(str, self.get_option("remote_addr"))
+
+    @property
+    def _project(self) -> str:
+        return t.cast(str, self.get_option("project") or "default")
+
+    @property
+    def _path(self) -> str:
+        return f"/1.0/instances/{quote(self._instance, safe='')}"
+
+    @property
+    def _api(self) -> LXDClient:
+        if self._client is None:
+            try:
+                self._client = LXDClient(
+                    self.get_option("lxd_url"), project=self._project, timeout=self.get_option("timeout")
+                )
+            except LXDError as exc:
+                raise self._failure(exc, "be reached") from None
+        return self._client
+
+    def _connect(self) -> Connection:
+        if not self._connected:
+            self._display.vvv(f"LXD INSTANCE {self._instance} OF PROJECT {self._project}", host=self._instance)
+            self._connected = True
+        return self
+
+    def _failure(self, exc: Exception | str, attempt: str) -> AnsibleConnectionFailure:
+        """What was tried, on which instance, why it failed and what to do.
+
+        To be raised `from None`: Ansible appends the text of every cause, and the cause is told here already.
+        """
+        what = f"Instance {self._instance!r} of LXD project {self._project!r} could not {attempt}"
+        if isinstance(exc, LXDUnreachable):
+            return AnsibleConnectionFailure(
+                f"{what}: LXD does not answer: {exc} Start LXD, or set bcm_lxd_url to its socket."
+            )
+        state = "" if isinstance(exc, str) else self._state()
+        if state == "missing":
+            return AnsibleConnectionFailure(
+                f"{what}: it does not exist. Create it, or correct its name or bcm_lxd_project."
+            )
+        if state and state != "Running":
+            return AnsibleConnectionFailure(
+                f"{what}: it is {state.lower()}. Start it (lxc start --project {self._project} {self._instance})."
+            )
+        return AnsibleConnectionFailure(f"{what}: {exc}")
+
+    def _state(self) -> str:
+        """The instance's status, 'missing', or '' when LXD cannot be asked. Used only once something has failed."""
+        if self._client is None:
+            return ""
+        try:
+            return t.cast(str, self._client.get(f"{self._path}/state")["status"])
+        except LXDNotFound:
+            return "missing"
+        except (LXDError, OSError):
+            return ""
+
+    def exec_command(self, cmd: str, in_data: bytes | None = None, sudoable: bool = True) -> tuple[int, bytes, bytes]:
+        super().exec_command(cmd, in_data=in_data, sudoable=sudoable)
+        self._connect()
+        self._display.vvv(f"EXEC {to_text(cmd)}", host=self._instance)
+        argv = [self.get_option("executable"), "-c", to_text(cmd, errors="surrogate_or_strict")]
+        environment = {"TERM": os.environ["TERM"]} if os.environ.get("TERM") else {}
+        try:
+            with Process(
+                self._api,
+                quote(self._instance, safe=""),
+                argv,
+                environment=environment,
+                timeout=self.get_option("timeout"),
+            ) as process:
+                preamble = self._pass_become(process) if sudoable and self.become and self.become._id else None
+                if in_data:
+                    process.write(to_bytes(in_data, errors="surrogate_or_strict"))
+                process.close_stdin()
+                process.communicate()
+                status = process.wait()
+        except (ConnectionLostError, LXDError) as exc:
+            raise self._failure(exc, "run a command") from None
+        if status in SUSPECT_STATUS and (state := self._state()) != "Running":
+            raise AnsibleConnectionFailure(
+                f"Instance {self._instance!r} of LXD project {self._project!r} was lost while it ran a command "
+                f"(exit status {status}): "
+                f"it is {state.lower() or 'in an unknown state'}. Start it and run the play again."
+            )
+        stdout, stderr = bytes(process.stdout), bytes(process.stderr)
+        if preamble is not None:
+            become = self.become
+            stdout = become.strip_become_success(become.strip_become_prompt(stdout))
+            stderr = become.strip_become_prompt(stderr)
+        return status, stdout, stderr
+
+    def _pass_become(self, process: Process) -> bool:
+        """Wait until become has let the command through, answering its prompt once."""
+        become = self.become
+        deadline = time.monotonic() + self.get_option("timeout")
+        asked = False
+        while not become.check_success(bytes(process.stdout)):
+            output = bytes(process.stdout), bytes(process.stderr)
+            for text in output:
+                if become.check_incorrect_password(text):
+                    raise AnsibleError(f"Incorrect {become.name} password")
+                if become.check_missing_password(text):
+                    raise AnsibleError(f"Missing {become.name} password")
+            if process.finished:
+                # Whatever become had to say is in the output, and its status tells of the failure.
+                break
+            if not asked and become.expect_prompt() and any(become.check_password_prompt(text) for text in output):
+                password = become.get_option("become_pass", playcontext=self._play_context)
+                process.write(to_bytes(password or "", errors="surrogate_or_strict") + b"\n")
+                asked = True
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise AnsibleConnectionFailure(
+                    f"{become.name} in instance {self._instance!r} neither asked for a password nor let the command "
+                    f"through within {self.get_option('timeout')} s: "
+                    f"{to_text(bytes(process.stderr) or bytes(process.stdout)).strip()}"
+                )
+            process.poll(left)
+        return True
+
+    def put_file(self, in_path: str, out_path: str) -> None:
+        super().put_file(in_path, out_path)
+        self._connect()
+        self._display.vvv(f"PUT {in_path} TO {out_path}", host=self._instance)
+        try:
+            source = Path(in_path).open("rb")
+        except FileNotFoundError:
+            raise AnsibleFileNotFound(f"file or module does not exist: {to_text(in_path)}") from None
+        except OSError as exc:
+            raise AnsibleError(f"failed to read {to_text(in_path)}: {exc}") from None
+        with source:
+            mode = stat.S_IMODE(os.fstat(source.fileno()).st_mode)
+            headers = {
+                "X-LXD-type": "file",
+                "X-LXD-write": "overwrite",
+                "X-LXD-uid": "0",
+                "X-LXD-gid": "0",
+                "X-LXD-mode": f"{mode:04o}",
+                "Content-Type": "application/octet-stream",
+            }
+            try:
+                status, _headers, answer = self._api.raw(
+                    "POST", f"{self._path}/files", data=source, headers=headers, query={"path": out_path}
+                )
+            except (LXDError, OSError) as exc:
+                raise self._failure(exc, f"take the file {out_path!r}") from None
+        if status >= 400:
+            raise self._failure(LXDError(_error_text(answer, status)), f"take the file {out_path!r}")
+
+    def fetch_file(self, in_path: str, out_path: str) -> None:
+        super().fetch_file(in_path, out_path)
+        self._connect()
+        self._display.vvv(f"FETCH {in_path} TO {out_path}", host=self._instance)
+        partial = Path(f"{out_path}.{os.getpid()}.part")
+        try:
+            status, headers, body = self._api.raw("GET", f"{self._path}/files", query={"path": in_path}, stream=True)
+            if status >= 400:
+                text = _error_text(body.read(), status)
+                if status == 404 and self._state() == "Running":
+                    raise AnsibleFileNotFound(f"{in_path} does not exist in instance {self._instance!r}")
+                raise self._failure(LXDError(text), f"give the file {in_path!r}")
+            kind = headers.get("x-lxd-type", "file")
+            if kind != "file":
+                raise AnsibleError(f"{in_path} in instance {self._instance!r} is a {kind}, not a file")
+            with body, partial.open("wb") as target:
+                shutil.copyfileobj(body, target, 1 << 20)
+            partial.replace(out_path)
+        except LXDError as exc:
+            raise self._failure(exc, f"give the file {in_path!r}") from None
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def reset(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+        self._connected = False
+
+
+def _error_text(body: bytes, status: int) -> str:
+    try:
+        return str(json.loads(body)["error"])
+    except (ValueError, KeyError, TypeError):
+        return f"LXD answered with HTTP status {status}"

@@ -1,0 +1,105 @@
+# Copyright (c) 2026, the Bitcoin Cache Machine authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note: this is PRIVATE to the collection.
+"""What is known of each chain and of each implementation of Bitcoin: the one table of ports and sizes."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+GB = 1000**3
+
+# A chain that is shared with others is reached through Tor alone, and Tor's role is still to come.
+TOR_ROLE_EXISTS = False
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where a node of a chain listens. ``None``: the implementations that have this chain have no such port."""
+
+    p2p: int
+    onion: int | None
+    rpc: int
+    zmq_hashblock: int | None
+    zmq_hashtx: int | None
+    zmq_rawblock: int | None
+    zmq_rawtx: int | None
+    zmq_sequence: int | None
+
+
+def _core_ports(p2p: int, rpc: int, zmq: int) -> Ports:
+    # Bitcoin Core binds its listener for Tor to the port after the one for peers. ZMQ has no assigned ports; 28332 and
+    # up is the custom on mainnet, and each chain has ten of its own, so that two chains never answer for each other.
+    return Ports(p2p, p2p + 1, rpc, zmq + 2, zmq + 3, zmq, zmq + 1, zmq + 4)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A chain: its ports, whether others share it, and how much room it takes."""
+
+    ports: Ports
+    public: bool
+    blocks: int  # bytes, when fully stored
+    state: int  # bytes of the UTXO set
+    default_volume: str
+
+
+# Sizes: m_assumed_blockchain_size and m_assumed_chain_state_size (in GB) of src/kernel/chainparams.cpp of Bitcoin
+# Core's master branch in 2026; Core's own figures for "how much disk will this need". Ports: src/chainparamsbase.cpp and
+# src/kernel/chainparams.cpp of the same; simnet: params.go of btcd.
+CHAINS = {
+    "mainnet": Chain(_core_ports(8333, 8332, 28332), True, 856 * GB, 14 * GB, "1200GiB"),
+    "testnet4": Chain(_core_ports(48333, 48332, 28342), True, 22 * GB, 2 * GB, "60GiB"),
+    "signet": Chain(_core_ports(38333, 38332, 28352), True, 24 * GB, 4 * GB, "60GiB"),
+    "regtest": Chain(_core_ports(18444, 18443, 28362), False, 0, 0, "5GiB"),
+    "simnet": Chain(Ports(18555, None, 18556, None, None, None, None, None), False, 0, 0, "5GiB"),
+}
+
+ZMQ_TOPICS = ("hashblock", "hashtx", "rawblock", "rawtx", "sequence")
+
+
+@dataclass(frozen=True)
+class Implementation:
+    """A program that validates the chain."""
+
+    chains: tuple[str, ...]
+    role: str | None  # which role runs it; None: to come
+    downloads: str | None  # where its maker publishes releases
+
+
+IMPLEMENTATIONS = {
+    "bitcoin-core": Implementation(
+        ("mainnet", "testnet4", "signet", "regtest"), "bitcoin_node", "https://bitcoincore.org/bin"
+    ),
+    "bitcoin-knots": Implementation(
+        ("mainnet", "testnet4", "signet", "regtest"), "bitcoin_node", "https://bitcoinknots.org/files"
+    ),
+    "btcd": Implementation(("mainnet", "testnet4", "signet", "regtest", "simnet"), None, None),
+}
+
+# Room beside blocks and UTXO set, in GB: what each index takes on mainnet in 2026, scaled to other chains by their size.
+# txindex ~ 65 GB, blockfilterindex ~ 14 GB, coinstatsindex < 1 GB (doc/files.md of Bitcoin Core names them; the
+# figures are those that operators report, rounded up).
+INDEXES = {"txindex": 65 * GB, "blockfilterindex": 14 * GB, "coinstatsindex": 1 * GB}
+
+# Bitcoin Core refuses a smaller prune target (MIN_DISK_SPACE_FOR_BLOCK_FILES in src/validation.h).
+PRUNE_MINIMUM_MIB = 550
+
+# Log, mempool, peers, wallets, and the free space that bitcoind wants at all times.
+MARGIN = 1 * GB
+
+
+def chain_ports(chain: str) -> dict[str, int | None]:
+    """Return the ports of CHAIN by name."""
+    return asdict(CHAINS[chain].ports)
+
+
+def volume_minimum(chain: str, prune_mib: int | None, indexes: dict[str, bool]) -> int:
+    """Return how many bytes the data of a node on CHAIN needs at least."""
+    facts = CHAINS[chain]
+    mainnet = CHAINS["mainnet"].blocks
+    blocks = facts.blocks if prune_mib is None else min(facts.blocks or prune_mib * 1024**2, prune_mib * 1024**2)
+    extra = sum(size * facts.blocks // mainnet for name, size in INDEXES.items() if indexes.get(name))
+    return blocks + facts.state + extra + MARGIN

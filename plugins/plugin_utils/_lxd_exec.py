@@ -1,0 +1,205 @@
+# Copyright (c) 2026, the Bitcoin Cache Machine authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This is PRIVATE to the collection: it may change without notice.
+"""A command in an LXD instance, run through the API: one operation and four websockets, nothing of Ansible.
+
+LXD starts the command only when the websockets of stdin, stdout and stderr are connected, so an attempt that failed
+before the last of them may be made again without running anything twice. An empty text message ends a stream in either
+direction. The exit status is the operation's: streams that end without it are a lost connection, never a result.
+"""
+
+from __future__ import annotations
+
+import json
+import selectors
+import typing as t
+
+from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_client import LXDClient, LXDError
+from ansible_collections.bcm.datacenter.plugins.module_utils._websocket import (
+    CLOSE,
+    TEXT,
+    HandshakeError,
+    WebSocket,
+    WebSocketError,
+)
+
+STDIN, STDOUT, STDERR, CONTROL = "0", "1", "2", "control"
+STDIN_CHUNK = 1 << 17
+START_ATTEMPTS = 3
+
+
+class ConnectionLostError(Exception):
+    """The command's fate is unknown: what was received must not be taken for its result."""
+
+
+class Process:
+    """A command that runs in an instance."""
+
+    def __init__(
+        self,
+        client: LXDClient,
+        instance: str,
+        argv: list[str],
+        *,
+        environment: dict[str, str] | None = None,
+        timeout: float = 30,
+    ) -> None:
+        self.stdout = bytearray()
+        self.stderr = bytearray()
+        self._client = client
+        self._timeout = timeout
+        self._stdin: list[memoryview] = []
+        self._stdin_end = False
+        self._sockets: dict[str, WebSocket] = {}
+        self._selector = selectors.DefaultSelector()
+        self._operation = ""
+        self._start(instance, argv, environment or {})
+
+    def _start(self, instance: str, argv: list[str], environment: dict[str, str]) -> None:
+        body = {
+            "command": argv,
+            "environment": environment,
+            "interactive": False,
+            "wait-for-websocket": True,
+            "record-output": False,
+        }
+        for attempt in range(1, START_ATTEMPTS + 1):
+            operation = self._client.post(f"/1.0/instances/{instance}/exec", body, wait=False)
+            self._operation = operation["path"]
+            try:
+                self._connect(operation["metadata"]["fds"])
+                break
+            except HandshakeError as exc:
+                # LXD gave the operation up before all were connected (a slow line): nothing has run.
+                self.close()
+                if attempt == START_ATTEMPTS:
+                    raise ConnectionLostError(f"LXD did not let the command's streams be connected: {exc}") from exc
+            except (WebSocketError, OSError) as exc:
+                self.close()
+                raise ConnectionLostError(f"the connection to LXD broke while a command was started: {exc}") from exc
+        for name, ws in self._sockets.items():
+            ws.sock.setblocking(False)
+            self._selector.register(ws, selectors.EVENT_READ, name)
+
+    def _connect(self, secrets: dict[str, str]) -> None:
+        for name in (CONTROL, STDIN, STDOUT, STDERR):
+            path, _mark, query = self._operation.partition("?")
+            path += f"/websocket?secret={secrets[name]}" + (f"&{query}" if query else "")
+            sock = self._client.open_socket()
+            try:
+                sock.settimeout(self._timeout)
+                self._sockets[name] = WebSocket.connect(sock, path)
+            except BaseException:
+                sock.close()
+                raise
+
+    @property
+    def finished(self) -> bool:
+        """Both output streams have come to their ordinary end."""
+        return STDOUT not in self._sockets and STDERR not in self._sockets
+
+    def write(self, data: bytes) -> None:
+        self._stdin.append(memoryview(data))
+
+    def close_stdin(self) -> None:
+        self._stdin_end = True
+
+    def poll(self, timeout: float | None = None) -> bool:
+        """Move what can be moved, waiting at most `timeout` seconds for the first of it. False: nothing moved."""
+        self._pump_stdin()
+        events = self._selector.select(timeout)
+        for key, mask in events:
+            if mask & selectors.EVENT_READ:
+                self._read(key.data)
+        return bool(events)
+
+    def _pump_stdin(self) -> None:
+        ws = self._sockets.get(STDIN)
+        if ws is None:
+            return
+        try:
+            while ws.flush():
+                if self._stdin:
+                    ws.queue(bytes(self._stdin[0][:STDIN_CHUNK]))
+                    self._stdin[0] = self._stdin[0][STDIN_CHUNK:]
+                    if not self._stdin[0]:
+                        self._stdin.pop(0)
+                elif self._stdin_end:
+                    self._stdin_end = False
+                    ws.queue(b"", TEXT)
+                else:
+                    break
+        except WebSocketError:
+            self._drop(STDIN)
+            return
+        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if ws.wants_write else 0)
+        self._selector.modify(ws, wanted, STDIN)
+
+    def _read(self, name: str) -> None:
+        ws = self._sockets.get(name)
+        if ws is None:
+            return
+        try:
+            messages = ws.receive()
+        except WebSocketError as exc:
+            if name in (STDOUT, STDERR):
+                raise ConnectionLostError(f"the command's output ended in the middle: {exc}") from exc
+            # A command need not read its input to the end, and the control channel goes with the command.
+            self._drop(name)
+            return
+        for message in messages:
+            if message.opcode in (CLOSE, TEXT):
+                self._drop(name)
+                break
+            if name == STDOUT:
+                self.stdout += message.data
+            elif name == STDERR:
+                self.stderr += message.data
+
+    def _drop(self, name: str) -> None:
+        ws = self._sockets.pop(name, None)
+        if ws is not None:
+            if name in self._registered():
+                self._selector.unregister(ws)
+            ws.close()
+
+    def _registered(self) -> set[str]:
+        return {key.data for key in (self._selector.get_map() or {}).values()}
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the command (its shell, not what the shell started)."""
+        ws = self._sockets.get(CONTROL)
+        if ws is not None:
+            try:
+                ws.send(json.dumps({"command": "signal", "signal": number}).encode(), TEXT)
+            except WebSocketError:
+                self._drop(CONTROL)
+
+    def communicate(self) -> None:
+        while not self.finished:
+            self.poll()
+
+    def wait(self) -> int:
+        """The exit status, after the streams have ended."""
+        try:
+            metadata = self._client.wait(self._operation, self._timeout)
+        except LXDError as exc:
+            raise ConnectionLostError(f"LXD did not tell the command's exit status: {exc}") from exc
+        status = (metadata or {}).get("return")
+        if not isinstance(status, int):
+            raise ConnectionLostError("the command ended without an exit status")
+        return status
+
+    def close(self) -> None:
+        for name in list(self._sockets):
+            self._drop(name)
+
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(self, kind: t.Any, _value: t.Any, _traceback: t.Any) -> None:
+        if kind is not None and self._sockets:
+            self.signal(15)
+        self.close()
