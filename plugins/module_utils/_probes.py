@@ -1,0 +1,176 @@
+# Copyright (c) 2026, the Bitcoin Cache Machine authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: it may change in any release.
+
+"""Looking whether a thing works, and saying why where it does not. Nothing here changes anything.
+
+Each probe is a function that takes its parameters and returns V(None) where the thing works,
+or the cause in plain words where it does not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import ssl
+import subprocess
+import typing as t
+import urllib.error
+import urllib.parse
+import urllib.request
+
+TIMEOUT_S = 10
+
+Parameters = t.Mapping[str, t.Any]
+Runner = t.Callable[[t.Sequence[str]], "tuple[int, str, str]"]
+
+
+def run(argv: t.Sequence[str]) -> tuple[int, str, str]:
+    """Run a program with nothing on its standard input; return exit code, output, errors."""
+    try:
+        done = subprocess.run(
+            list(argv), stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False, text=True
+        )
+    except FileNotFoundError:
+        return 127, "", f"{argv[0]} is not installed"
+    except subprocess.TimeoutExpired:
+        return 124, "", f"{argv[0]} did not end within 60 s"
+    return done.returncode, done.stdout, done.stderr
+
+
+def unit(parameters: Parameters, runner: Runner = run) -> str | None:
+    """A systemd unit is active. Parameters: C(unit)."""
+    name = parameters["unit"]
+    code, out, err = runner(["systemctl", "show", "-p", "LoadState,ActiveState,SubState,Result", name])
+    if code != 0:
+        return f"systemd does not answer: {err.strip() or out.strip()}"
+    state = dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
+    if state.get("LoadState") == "not-found":
+        return f"{name} is not installed"
+    if state.get("ActiveState") == "active":
+        return None
+    return f"{name} is {state.get('ActiveState')} ({state.get('SubState')}, result {state.get('Result')})"
+
+
+def port(parameters: Parameters) -> str | None:
+    """A TCP port answers, or does not where C(open) is false. Parameters: C(address), C(port), C(open)."""
+    wanted = parameters.get("open", True)
+    where = f"{parameters['address']}:{parameters['port']}"
+    try:
+        with socket.create_connection((parameters["address"], int(parameters["port"])), timeout=TIMEOUT_S):
+            reached = True
+            reason = ""
+    except OSError as error:
+        reached = False
+        reason = str(error)
+    if reached == wanted:
+        return None
+    return f"nothing answers on {where}: {reason}" if wanted else f"{where} answers, and must not"
+
+
+def http(parameters: Parameters) -> str | None:
+    """An URL answers as expected. Parameters: C(url), C(status) (list, default 200), C(ca) (file), C(proxy) (URL)."""
+    proxy = parameters.get("proxy")
+    handlers: list[urllib.request.BaseHandler] = [
+        urllib.request.ProxyHandler({"http": proxy, "https": proxy} if proxy else {})
+    ]
+    if parameters.get("ca"):
+        try:
+            handlers.append(urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=parameters["ca"])))
+        except OSError as error:
+            return f"the authority's certificate {parameters['ca']} cannot be read: {error}"
+    wanted = [int(status) for status in parameters.get("status", [200])]
+    through = f" through {proxy}" if proxy else ""
+    try:
+        with urllib.request.build_opener(*handlers).open(parameters["url"], timeout=TIMEOUT_S) as answer:
+            status = answer.status
+    except urllib.error.HTTPError as error:
+        status = error.code
+    except (OSError, urllib.error.URLError) as error:
+        return f"{parameters['url']} does not answer{through}: {getattr(error, 'reason', error)}"
+    if status in wanted:
+        return None
+    return f"{parameters['url']} answers {status}{through}, expected {' or '.join(map(str, wanted))}"
+
+
+def space(parameters: Parameters) -> str | None:
+    """A file system has room. Parameters: C(path), C(minimum) (share of the whole that has to be free, 0 to 1)."""
+    path = parameters["path"]
+    try:
+        state = os.statvfs(path)
+    except OSError as error:
+        return f"{path} cannot be looked at: {error.strerror}"
+    free = state.f_bavail / state.f_blocks if state.f_blocks else 1.0
+    if free >= float(parameters.get("minimum", 0.1)):
+        return None
+    gib = state.f_bavail * state.f_frsize / 2**30
+    return f"only {free:.0%} of {path} is free ({gib:.1f} GiB)"
+
+
+def swarm(parameters: Parameters, runner: Runner = run) -> str | None:
+    """Every node of the Swarm is ready. Parameters: C(managers), C(workers) (lists of host names)."""
+    code, out, err = runner(["docker", "node", "ls", "--format", "{{json .}}"])
+    if code != 0:
+        if "locked" in err:
+            return "the Swarm is locked; it has to be unlocked with the key from the secrets store"
+        if "no leader" in err or "lose quorum" in err:
+            return "the Swarm has no majority of managers"
+        return f"the Swarm does not answer: {err.strip()}"
+    nodes: dict[str, list[dict[str, str]]] = {}
+    for line in out.splitlines():
+        node = json.loads(line)
+        nodes.setdefault(node["Hostname"], []).append(node)
+    causes = []
+    for name in [*parameters.get("managers", []), *parameters.get("workers", [])]:
+        found = nodes.get(name, [])
+        ready = [node for node in found if node["Status"] == "Ready"]
+        if not found:
+            causes.append(f"{name} is not in the Swarm")
+        elif not ready:
+            causes.append(f"{name} is {found[0]['Status'].lower()}")
+        elif name in parameters.get("managers", []) and ready[0]["ManagerStatus"] not in ("Leader", "Reachable"):
+            causes.append(f"{name} is no reachable manager ({ready[0]['ManagerStatus'] or 'worker'})")
+        elif ready[0]["Availability"] != "Active":
+            causes.append(f"{name} takes no work ({ready[0]['Availability'].lower()})")
+    return "; ".join(causes) or None
+
+
+def service(parameters: Parameters, runner: Runner = run) -> str | None:
+    """A Swarm service runs as many tasks as it should. Parameters: C(service)."""
+    name = parameters["service"]
+    code, out, err = runner(["docker", "service", "ls", "--filter", f"name={name}", "--format", "{{json .}}"])
+    if code != 0:
+        return f"the Swarm does not answer: {err.strip()}"
+    services = [entry for entry in map(json.loads, out.splitlines()) if entry["Name"] == name]
+    if not services:
+        return f"there is no service {name}"
+    running, _sep, wanted = services[0]["Replicas"].split()[0].partition("/")
+    if running == wanted and wanted != "0":
+        return None
+    code, out, err = runner(["docker", "service", "ps", name, "--no-trunc", "--format", "{{json .}}"])
+    errors = [task["Error"] for task in map(json.loads, out.splitlines()) if task.get("Error")] if code == 0 else []
+    return f"{running} of {wanted} tasks of {name} run" + (f": {errors[0]}" if errors else "")
+
+
+def report(parameters: Parameters, runner: Runner = run) -> str | None:
+    """A program says itself whether it is ready, as JSON with C(ready) and C(reason). Parameters: C(argv)."""
+    code, out, err = runner(parameters["argv"])
+    try:
+        said = json.loads(out)
+    except ValueError:
+        return f"{parameters['argv'][0]} failed with exit code {code}: {(err or out).strip()[-300:]}"
+    return None if said.get("ready") else str(said.get("reason") or "it is not ready and gives no reason")
+
+
+PROBES: dict[str, t.Callable[[Parameters], str | None]] = {
+    "http": http,
+    "port": port,
+    "report": report,
+    "service": service,
+    "space": space,
+    "swarm": swarm,
+    "unit": unit,
+}

@@ -1,0 +1,152 @@
+# Copyright (c) 2026, the Bitcoin Cache Machine authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Each probe says nothing where the thing works, and the cause where it does not."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import socket
+import threading
+import typing as t
+
+import pytest
+
+from ansible_collections.bcm.datacenter.plugins.module_utils import _probes
+
+
+def program(code: int = 0, out: str = "", err: str = "") -> _probes.Runner:
+    """Return a runner that behaves as a program with this result."""
+    return lambda argv: (code, out, err)
+
+
+def node(name: str, status: str = "Ready", manager: str = "Reachable", availability: str = "Active") -> str:
+    """Return a line of docker node ls."""
+    return json.dumps({"Hostname": name, "Status": status, "ManagerStatus": manager, "Availability": availability})
+
+
+@pytest.fixture
+def web() -> t.Iterator[int]:
+    """Serve 404 to everybody, and return the port."""
+    with http.server.HTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
+class Refusing(http.server.BaseHTTPRequestHandler):
+    """A server that has nothing."""
+
+    def do_GET(self) -> None:
+        self.send_error(404)
+
+    def log_message(self, format: str, *args: t.Any) -> None:  # noqa: A002 - the base class names it so
+        """Keep the test's output clean."""
+
+
+@pytest.mark.parametrize(
+    ("out", "cause"),
+    [
+        ("LoadState=loaded\nActiveState=active\nSubState=running\nResult=success\n", None),
+        (
+            "LoadState=loaded\nActiveState=failed\nSubState=failed\nResult=exit-code\n",
+            "x.service is failed (failed, result exit-code)",
+        ),
+        ("LoadState=not-found\nActiveState=inactive\nSubState=dead\n", "x.service is not installed"),
+    ],
+)
+def test_unit(out: str, cause: str | None) -> None:
+    assert _probes.unit({"unit": "x.service"}, program(out=out)) == cause
+
+
+def test_unit_without_systemd() -> None:
+    assert "does not answer" in (_probes.unit({"unit": "x"}, program(code=1, err="no bus")) or "")
+
+
+def test_port_open_and_closed() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        where = {"address": "127.0.0.1", "port": server.getsockname()[1]}
+        assert _probes.port(where) is None
+        assert "must not" in (_probes.port({**where, "open": False}) or "")
+    assert "nothing answers" in (_probes.port(where) or "")
+    assert _probes.port({**where, "open": False}) is None
+
+
+def test_http_status(web: int) -> None:
+    url = f"http://127.0.0.1:{web}/"
+    assert _probes.http({"url": url, "status": [404]}) is None
+    assert _probes.http({"url": url}) == f"{url} answers 404, expected 200"
+
+
+def test_http_nobody_there() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        free = server.getsockname()[1]
+    assert "does not answer" in (_probes.http({"url": f"http://127.0.0.1:{free}/"}) or "")
+
+
+def test_http_authority_missing() -> None:
+    cause = _probes.http({"url": "https://127.0.0.1:1/", "ca": "/nonexistent.pem"})
+    assert cause is not None
+    assert "cannot be read" in cause
+
+
+def test_space() -> None:
+    assert _probes.space({"path": "/", "minimum": 0.0}) is None
+    assert "is free" in (_probes.space({"path": "/", "minimum": 1.1}) or "")
+    assert "cannot be looked at" in (_probes.space({"path": "/nonexistent"}) or "")
+
+
+@pytest.mark.parametrize(
+    ("lines", "cause"),
+    [
+        ([node("m"), node("w", manager="")], None),
+        ([node("m")], "w is not in the Swarm"),
+        ([node("m"), node("w", status="Down", manager="")], "w is down"),
+        ([node("m", manager="Unreachable"), node("w", manager="")], "m is no reachable manager (Unreachable)"),
+        ([node("m"), node("w", manager="", availability="Drain")], "w takes no work (drain)"),
+        # A machine that was made anew leaves its old self behind: one that is ready is enough.
+        ([node("m"), node("w", status="Down", manager=""), node("w", manager="")], None),
+    ],
+)
+def test_swarm(lines: list[str], cause: str | None) -> None:
+    assert _probes.swarm({"managers": ["m"], "workers": ["w"]}, program(out="\n".join(lines))) == cause
+
+
+@pytest.mark.parametrize(
+    ("err", "words"),
+    [
+        ("Error: Swarm is encrypted and locked", "unlocked"),
+        ("rpc error: The swarm does not have a leader: no leader", "no majority"),
+        ("Cannot connect to the Docker daemon", "does not answer"),
+    ],
+)
+def test_swarm_out_of_order(err: str, words: str) -> None:
+    assert words in (_probes.swarm({}, program(code=1, err=err)) or "")
+
+
+def test_service() -> None:
+    def docker(replicas: str, error: str = "") -> _probes.Runner:
+        return lambda argv: (
+            (0, json.dumps({"Name": "bitcoind", "Replicas": replicas}), "")
+            if argv[2] == "ls"
+            else (0, json.dumps({"Error": error}), "")
+        )
+
+    assert _probes.service({"service": "bitcoind"}, docker("1/1")) is None
+    assert _probes.service({"service": "bitcoind"}, docker("0/1", "no suitable node")) == (
+        "0 of 1 tasks of bitcoind run: no suitable node"
+    )
+    assert "0 of 0" in (_probes.service({"service": "bitcoind"}, docker("0/0")) or "")
+    assert _probes.service({"service": "bitcoin"}, docker("1/1")) == "there is no service bitcoin"
+
+
+def test_report() -> None:
+    assert _probes.report({"argv": ["x"]}, program(out='{"ready": true}')) is None
+    assert _probes.report({"argv": ["x"]}, program(code=1, out='{"ready": false, "reason": "syncing"}')) == "syncing"
+    assert "exit code 3" in (_probes.report({"argv": ["x"]}, program(code=3, err="broken")) or "")
+
+
+def test_run_names_what_is_missing() -> None:
+    assert _probes.run(["/nonexistent/program"])[0] == 127
