@@ -1,0 +1,324 @@
+# Copyright (c) 2026, the Bitcoin Cache Machine authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note: this is PRIVATE to the collection.
+"""From a declaration to the hosts, groups and variables of a site. Knows nothing of Ansible."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from . import _addresses, _chains, _declaration_rules, _sizes
+from ._declaration_file import DeclarationError, Document, Finding, expand_variables, overlay, read
+from ._declaration_kinds import Check
+from ._declaration_schema import SCHEMA, tier
+
+__all__ = ["DeclarationError", "Finding", "Site", "check", "expand", "load", "load_site"]
+
+# Keys that say what a file is; a file that is laid over a declaration cannot change them.
+_OWN_KEYS = ("plugin", "name", "overrides")
+
+# Registries send pulls on to other hosts. Docker Hub: docs.docker.com, "Allowlist for Docker Desktop" (2026). GitHub's:
+# docs.github.com, "About self-hosted runners", accessing GitHub Packages.
+_COMPANIONS = {
+    "registry-1.docker.io": (
+        "auth.docker.io",
+        "production.cloudflare.docker.com",
+        "production.cloudfront.docker.com",
+        "docker-images-prod.6aa30f8b08e16409b46e0173d6de2f56.r2.cloudflarestorage.com",
+    ),
+    "ghcr.io": ("pkg-containers.githubusercontent.com",),
+}
+DOCKER_HUB = "https://registry-1.docker.io"
+
+_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True)
+class Site:
+    """A site as an inventory shows it."""
+
+    variables: dict[str, Any]
+    groups: dict[str, list[str]]
+    hosts: dict[str, dict[str, Any]]
+
+
+def load(file: str | os.PathLike[str], environment: Mapping[str, str]) -> tuple[Document, list[Finding]]:
+    """Return FILE with what it names as ``overrides`` laid over it, and what is wrong with those.
+
+    :raises DeclarationError: FILE cannot be read.
+    """
+    document = read(file)
+    findings: list[Finding] = []
+    entries = document.data.get("overrides")
+    for position, entry in enumerate(entries if isinstance(entries, list) else []):
+        path = ("overrides", position, "path")
+        if not isinstance(entry, dict) or not isinstance(entry.get("path"), str):
+            continue
+        try:
+            other = Path(file).parent / expand_variables(entry["path"], environment)
+        except KeyError:
+            continue
+        if not other.exists():
+            if entry.get("optional") is not True:
+                findings.append(
+                    Finding(
+                        path,
+                        "there is no such file",
+                        "a file that exists, or optional: true",
+                        str(other),
+                        True,
+                        document.place(path),
+                    )
+                )
+            continue
+        try:
+            above = read(other)
+        except DeclarationError as error:
+            findings += error.findings
+            continue
+        for key in _OWN_KEYS:
+            if key in above.data:
+                findings.append(
+                    Finding(
+                        (key,),
+                        "belongs into the declaration itself",
+                        "all other keys of a declaration",
+                        above.data.pop(key),
+                        True,
+                        above.place((key,)),
+                    )
+                )
+        document = overlay(document, above)
+    return document, findings
+
+
+def check(document: Document, environment: Mapping[str, str], findings: list[Finding] | None = None) -> dict[str, Any]:
+    """Return the normal form of DOCUMENT: each key with a value.
+
+    :raises DeclarationError: something is wrong with it; it carries all that is.
+    """
+    walk = Check(document, environment, list(findings or []))
+    data: dict[str, Any] = SCHEMA.check(document.data, (), walk)
+    for name in ("proxyhost", "manager"):
+        data["tiers"].setdefault(name, tier(_addresses.facts_of(name)).check({}, ("tiers", name), walk))
+    data["mirrors"]["registries"].setdefault("docker.io", DOCKER_HUB)
+    _declaration_rules.judge(data, walk)
+    if walk.findings:
+        raise DeclarationError(
+            sorted(walk.findings, key=lambda one: (one.place.file, one.place.line) if one.place else ("", 0))
+        )
+    return data
+
+
+def expand(data: Mapping[str, Any], controller_python: str) -> Site:
+    """Return the site that DATA, in normal form, declares."""
+    networks = _networks(data)
+    groups: dict[str, list[str]] = {
+        "endpoints": [],
+        "lxd_leader": [],
+        "instances": [],
+        "app_hosts": [],
+        "swarm_nodes": [],
+    }
+    hosts: dict[str, dict[str, Any]] = {}
+    for endpoint in data["endpoints"]:
+        hosts[endpoint["name"]] = _endpoint(endpoint, controller_python)
+        groups["endpoints"].append(endpoint["name"])
+    groups["lxd_leader"].append(groups["endpoints"][0])
+    for name in sorted(data["tiers"], key=lambda name: _addresses.block(name, data["tiers"][name]["block"])):
+        group = groups.setdefault(f"tier_{name}", [])
+        for index in range(1, data["tiers"][name]["count"] + 1):
+            host = f"{name}-{index}"
+            hosts[host] = _instance(data, networks, name, index)
+            group.append(host)
+        groups["instances"] += group
+        if name != "proxyhost":
+            groups["swarm_nodes"] += group
+        if name not in ("proxyhost", "manager"):
+            groups["app_hosts"] += group
+    return Site(_site_variables(data, networks), groups, hosts)
+
+
+def load_site(file: str | os.PathLike[str], environment: Mapping[str, str], controller_python: str) -> Site:
+    """Return the site that FILE declares.
+
+    :raises DeclarationError: it cannot be read, or something is wrong with it.
+    """
+    document, findings = load(file, environment)
+    return expand(check(document, environment, findings), controller_python)
+
+
+def _networks(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    base = data["network"] or _addresses.site_network(data["name"])
+    result = []
+    for name in _addresses.NETWORKS:
+        settings = data["networks"][name]
+        subnet = settings["subnet"] or _addresses.subnet(name, base)
+        nat = name == "outside"
+        result.append(
+            {
+                "name": name,
+                "bridge": settings["bridge"] or _addresses.bridge(name, data["name"]),
+                "subnet": subnet,
+                "nat": nat,
+                "host_address": str(_addresses.parse_network(subnet).network + 1) if nat else None,
+                "mtu": settings["mtu"],
+            }
+        )
+    return result
+
+
+def _site_variables(data: Mapping[str, Any], networks: list[dict[str, Any]]) -> dict[str, Any]:
+    name = data["name"]
+    leader = data["endpoints"][0]
+    gateway = next(network for network in networks if network["name"] == "gateway")
+    return {
+        "bcm_site": name,
+        "bcm_site_id": _addresses.site_id(name),
+        "bcm_project": f"bcm-{name}",
+        "bcm_domain": f"{name}.bcm.internal",
+        "bcm_chain": data["chain"],
+        "bcm_chain_ports": _chains.chain_ports(data["chain"]),
+        "bcm_pool": {"name": f"bcm-{name}", **data["pool"]},
+        "bcm_networks": networks,
+        "bcm_image_builder": {
+            "name": "image-builder",
+            "addresses": {"gateway": _addresses.address("gateway", gateway["subnet"], _addresses.BUILDER_BLOCK, 1)},
+        },
+        "bcm_lxd_socket": leader["lxd_socket"],
+        "bcm_lxd_url": _lxd_url(leader),
+        "bcm_stacks": _stacks(data),
+        "bcm_versions": data["versions"],
+        "bcm_mirrors": _mirrors(data),
+        "bcm_extra_ca_certificates": data["extra_ca_certificates"],
+        "bcm_swarm": data["swarm"],
+        **_egress(data),
+    }
+
+
+def _lxd_url(endpoint: Mapping[str, Any]) -> str | None:
+    if endpoint["lxd_url"]:
+        return str(endpoint["lxd_url"])
+    return f"unix://{endpoint['lxd_socket']}" if endpoint["connection"] == "local" and endpoint["lxd_socket"] else None
+
+
+def _endpoint(endpoint: Mapping[str, Any], controller_python: str) -> dict[str, Any]:
+    result: dict[str, Any] = {"bcm_lxd_socket": endpoint["lxd_socket"], "bcm_lxd_url": _lxd_url(endpoint)}
+    interpreter = endpoint["python_interpreter"]
+    if endpoint["ssh"]:
+        user, _at, rest = endpoint["ssh"].rpartition("@")
+        host, _colon, port = rest.partition(":")
+        result |= {"ansible_connection": "ssh", "ansible_host": host}
+        if user:
+            result["ansible_user"] = user
+        if port:
+            result["ansible_port"] = int(port)
+    else:
+        result["ansible_connection"] = "local"
+        interpreter = interpreter or controller_python
+    if interpreter:
+        result["ansible_python_interpreter"] = interpreter
+    return result
+
+
+def _instance(data: Mapping[str, Any], networks: list[dict[str, Any]], tier_name: str, index: int) -> dict[str, Any]:
+    settings = data["tiers"][tier_name]
+    facts = _addresses.facts_of(tier_name)
+    block = _addresses.block(tier_name, settings["block"])
+    joined = [network for network in networks if network["name"] in facts.networks]
+    name = f"{tier_name}-{index}"
+    return {
+        "ansible_connection": "bcm.datacenter.lxd",
+        "ansible_host": name,
+        "ansible_python_interpreter": "/usr/bin/python3",
+        "bcm_lxd_project": f"bcm-{data['name']}",
+        "bcm_tier": tier_name,
+        "bcm_index": index,
+        "bcm_endpoint": _target(settings["target"], index),
+        "bcm_networks_joined": [network["name"] for network in joined],
+        "bcm_addresses": {
+            network["name"]: _addresses.address(network["name"], network["subnet"], block, index) for network in joined
+        },
+        "bcm_image": facts.image,
+        "bcm_size": dict(settings["size"]),
+        "bcm_volumes": _volumes(data, tier_name),
+        "bcm_engine_labels": {} if tier_name == "proxyhost" else {"bcm.tier": tier_name, **settings["labels"]},
+    }
+
+
+def _target(target: str | list[str] | None, index: int) -> str | None:
+    """Where a new instance goes. Without a target that is decided when it is made: what exists stays where it is."""
+    if isinstance(target, list):
+        return target[index - 1] if index <= len(target) else None
+    return target
+
+
+def _volumes(data: Mapping[str, Any], tier_name: str) -> list[dict[str, Any]]:
+    volumes = [dict(volume) for volume in data["tiers"][tier_name]["volumes"]]
+    bitcoin = data["stacks"]["bitcoin"]
+    if bitcoin and bitcoin["tier"] == tier_name:
+        volumes.append({**_declaration_rules.BITCOIN_VOLUME, "size": _bitcoin_volume_size(data), "options": {}})
+    return volumes
+
+
+def _bitcoin_volume_size(data: Mapping[str, Any]) -> str:
+    return data["stacks"]["bitcoin"]["volume_size"] or _declaration_rules.default_volume(dict(data))
+
+
+def _stacks(data: Mapping[str, Any]) -> dict[str, Any]:
+    bitcoin = data["stacks"]["bitcoin"]
+    if not bitcoin:
+        return {}
+    return {
+        "bitcoin": {
+            **bitcoin,
+            "version": bitcoin["version"] or data["versions"].get(bitcoin["implementation"]),
+            "prune": _sizes.to_bytes(bitcoin["prune"]) // _sizes.MIB if bitcoin["prune"] else None,
+            "volume_size": _bitcoin_volume_size(data),
+            "volume": dict(_declaration_rules.BITCOIN_VOLUME),
+        }
+    }
+
+
+def _mirrors(data: Mapping[str, Any]) -> dict[str, Any]:
+    mirrors = data["mirrors"]
+    bitcoin = data["stacks"]["bitcoin"]
+    makers = _chains.IMPLEMENTATIONS[bitcoin["implementation"]].downloads if bitcoin else None
+    return {
+        "apt": dict(mirrors["apt"]),
+        "images": dict(mirrors["images"]),
+        "registries": dict(mirrors["registries"]),
+        "docker_hub": mirrors["registries"]["docker.io"],
+        "downloads": {"bitcoin": mirrors["downloads"]["bitcoin"] or makers},
+    }
+
+
+def _egress(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What the proxyhost lets through: what is declared, and where the mirrors are."""
+    declared = data["egress"]
+    domains, ports = set(declared["allowed_domains"]), set(declared["allowed_ports"])
+    private = {(item["host"], item["port"]) for item in declared["allowed_private"]}
+    mirrors = _mirrors(data)
+    for url in (*mirrors["apt"].values(), *mirrors["registries"].values(), *mirrors["downloads"].values()):
+        if not url:
+            continue
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
+        address = _addresses.parse_address(host)
+        if address is not None and _addresses.is_private(address):
+            private.add((host, port))
+            continue
+        domains |= {host, *_COMPANIONS.get(host, ())}
+        ports.add(port)
+    return {
+        "bcm_egress_allowed_domains": sorted(domains),
+        "bcm_egress_allowed_ports": sorted(ports),
+        "bcm_egress_allowed_private": [{"host": host, "port": port} for host, port in sorted(private)],
+    }

@@ -1,0 +1,402 @@
+# Copyright (c) 2026, the Bitcoin Cache Machine authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note: this is PRIVATE to the collection.
+"""What the values of a declaration must be to each other. Each rule looks only at values that are sound by themselves."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Any
+from urllib.parse import urlsplit
+
+from . import _addresses, _chains, _sizes
+from ._declaration_kinds import Check, suggestion
+
+Data = dict[str, Any]
+
+# The volume that the stack `bitcoin` brings with it.
+BITCOIN_VOLUME = {"name": "bitcoin", "path": "/srv/bitcoin"}
+
+_RESERVED = ("all", "ungrouped", "endpoints", "lxd_leader", "instances", "app_hosts", "swarm_nodes", "localhost")
+
+
+def judge(data: Data, check: Check) -> None:
+    """Apply all rules to DATA."""
+    for rule in (
+        _managers,
+        _endpoints,
+        _targets,
+        _networks,
+        _blocks,
+        _stack_places,
+        _chain,
+        _bitcoin,
+        _volumes,
+        _pool,
+        _mirrors,
+        _egress,
+    ):
+        rule(data, check)
+
+
+def _managers(data: Data, check: Check) -> None:
+    path = ("tiers", "manager", "count")
+    count = data["tiers"].get("manager", {}).get("count")
+    if count is not None and check.sound(path) and count % 2 == 0:
+        check.refuse(
+            path,
+            count,
+            f"of {count} managers a majority is {count // 2 + 1}, so one more brings no more safety and a split stops the Swarm",
+            "an odd number; 3 survives the loss of one, 1 of none",
+        )
+
+
+def _endpoints(data: Data, check: Check) -> None:
+    where: dict[str, int] = {}
+    for position, endpoint in enumerate(data["endpoints"]):
+        path = ("endpoints", position)
+        if not endpoint or not check.sound(path):
+            continue
+        ways = [way for way in ("ssh", "connection") if endpoint[way]]
+        if len(ways) != 1:
+            check.refuse(
+                path,
+                endpoint["name"],
+                "has no way to be reached" if not ways else "has two ways to be reached",
+                "either ssh: user@host or connection: local",
+            )
+            continue
+        way = endpoint["ssh"] or "local"
+        if way in where:
+            check.refuse((*path, ways[0]), way, f"is the same machine as endpoints[{where[way]}]", "each machine once")
+        where[way] = position
+        name = endpoint["name"]
+        tier, _dash, index = name.rpartition("-")
+        if name in _RESERVED or (index.isdigit() and tier in {*data["tiers"], "proxyhost", "manager"}):
+            check.refuse((*path, "name"), name, "is what a group or an instance of the site is called", "another name")
+
+
+def _targets(data: Data, check: Check) -> None:
+    names = [endpoint["name"] for endpoint in data["endpoints"] if endpoint]
+    if not check.sound(("endpoints",)):
+        return
+    for tier, settings in data["tiers"].items():
+        path = ("tiers", tier, "target")
+        target = settings.get("target")
+        if target is None or not check.sound(path):
+            continue
+        for at, name in enumerate(target if isinstance(target, list) else [target]):
+            if name not in names:
+                check.refuse(
+                    (*path, at) if isinstance(target, list) else path,
+                    name,
+                    f"is no endpoint of this site{suggestion(name, names)}",
+                    ", ".join(names),
+                )
+
+
+def _networks(data: Data, check: Check) -> None:
+    base_path = ("network",)
+    if not check.sound(("name",)):
+        return
+    if check.sound(base_path) and data["network"] is not None:
+        _private_network(data["network"], base_path, check)
+    subnets = {}
+    bridges: dict[str, str] = {}
+    for name in _addresses.NETWORKS:
+        settings = data["networks"][name]
+        path = ("networks", name, "subnet")
+        if settings["subnet"] is not None:
+            if check.sound(path) and _private_network(settings["subnet"], path, check):
+                kind = settings["subnet"].rsplit("/", 1)[1]
+                least, most = (16, 24) if name == "outside" else (12, 20)
+                if least <= int(kind) <= most:
+                    subnets[name] = _addresses.parse_network(settings["subnet"])
+                else:
+                    check.refuse(
+                        path,
+                        settings["subnet"],
+                        f"a /{kind} does not fit the blocks of the tiers",
+                        f"from /{least} to /{most}",
+                    )
+        elif check.sound(base_path):
+            base = data["network"] or _addresses.site_network(data["name"])
+            subnets[name] = _addresses.parse_network(_addresses.subnet(name, base))
+        bridge = settings["bridge"] or _addresses.bridge(name, data["name"])
+        if bridge in bridges:
+            check.refuse(
+                ("networks", name, "bridge"), bridge, f"is the bridge of {bridges[bridge]} too", "a name of its own"
+            )
+        bridges[bridge] = name
+    for one, other in combinations(subnets, 2):
+        if _addresses.overlap(subnets[one], subnets[other]):
+            declared = other if data["networks"][other]["subnet"] is not None else one
+            rest = one if declared == other else other
+            check.refuse(
+                ("networks", declared, "subnet"),
+                data["networks"][declared]["subnet"],
+                f"overlaps the network {rest}, {subnets[rest]}",
+                "a subnet that shares no address with another of the site",
+            )
+
+
+def _private_network(text: str, path: tuple[str | int, ...], check: Check) -> bool:
+    network = _addresses.parse_network(text)
+    if network is None:
+        check.refuse(path, text, "is not a network", "an IPv4 network, such as 10.77.0.0/16")
+    elif network.ip != network.network:
+        check.refuse(path, text, "is an address in a network, not a network", str(network.cidr))
+    elif not _addresses.within(network, _addresses.SITE_RANGES):
+        check.refuse(path, text, "is not private", f"a network within {', '.join(_addresses.SITE_RANGES)}")
+    else:
+        for taken, reason in _addresses.TAKEN.items():
+            if _addresses.overlap(network, _addresses.parse_network(taken)):
+                check.refuse(path, text, f"overlaps {taken}: {reason}", f"a network outside {taken}")
+                return False
+        return True
+    return False
+
+
+def _blocks(data: Data, check: Check) -> None:
+    owners: dict[int, str] = {}
+    for tier, settings in data["tiers"].items():
+        path = ("tiers", tier, "block")
+        if not check.sound(path):
+            continue
+        fixed = _addresses.facts_of(tier).block
+        if settings["block"] is not None and fixed is not None:
+            check.refuse(
+                path,
+                settings["block"],
+                f"the tier {tier} has block {fixed}, for ever",
+                "no block for tiers that the collection knows",
+            )
+            continue
+        block = _addresses.block(tier, settings["block"])
+        if block in owners:
+            free = [str(one) for one in _addresses.FREE_BLOCKS if one not in _taken_blocks(data)]
+            check.refuse(
+                path,
+                block,
+                f"is the block of the tier {owners[block]} too",
+                f"one that is free, declared as tiers.{tier}.block: {', '.join(free) or 'none is left'}",
+            )
+        owners.setdefault(block, tier)
+
+
+def _taken_blocks(data: Data) -> set[int]:
+    return {_addresses.block(tier, settings["block"]) for tier, settings in data["tiers"].items()}
+
+
+def _stack_places(data: Data, check: Check) -> None:
+    for stack, settings in data["stacks"].items():
+        path = ("stacks", stack, "tier")
+        if not settings or not check.sound(path, ("tiers",)) or settings["tier"] is None:
+            continue
+        tier = settings["tier"]
+        apps = [name for name in data["tiers"] if name not in ("proxyhost", "manager")]
+        if tier in ("proxyhost", "manager"):
+            check.refuse(path, tier, "is not for apps", ", ".join(apps) or "a tier of its own, declared under tiers")
+        elif tier not in data["tiers"]:
+            check.refuse(
+                path,
+                tier,
+                f"is no tier of this site{suggestion(tier, apps)}",
+                f"{', '.join(apps) or 'a tier that is declared'}; declare it, for example as tiers: {{{tier}: {{count: 1}}}}",
+            )
+        elif data["tiers"][tier]["count"] == 0:
+            check.refuse(("tiers", tier, "count"), 0, f"the stack {stack} has nowhere to run", "at least 1")
+
+
+def _chain(data: Data, check: Check) -> None:
+    chain = data["chain"]
+    if not check.sound(("chain",)):
+        return
+    if _chains.CHAINS[chain].public and not _chains.TOR_ROLE_EXISTS:
+        check.refuse(
+            ("chain",),
+            chain,
+            "a node of a chain that is shared with others goes out through Tor alone, and there is no role for Tor yet",
+            "regtest",
+        )
+    bitcoin = data["stacks"]["bitcoin"]
+    path = ("stacks", "bitcoin", "implementation")
+    if chain == "simnet" and not bitcoin:
+        return
+    if not bitcoin or not check.sound(path):
+        return
+    implementation = bitcoin["implementation"]
+    facts = _chains.IMPLEMENTATIONS[implementation]
+    if chain not in facts.chains:
+        able = [name for name, others in _chains.IMPLEMENTATIONS.items() if chain in others.chains]
+        check.refuse(
+            ("chain",),
+            chain,
+            f"{implementation} does not have it",
+            f"{', '.join(facts.chains)}, or one of {', '.join(able)} as stacks.bitcoin.implementation",
+        )
+    if facts.role is None:
+        ready = [name for name, others in _chains.IMPLEMENTATIONS.items() if others.role]
+        check.refuse(path, implementation, "there is no role for it yet", ", ".join(ready))
+
+
+def _bitcoin(data: Data, check: Check) -> None:
+    bitcoin = data["stacks"]["bitcoin"]
+    path = ("stacks", "bitcoin")
+    if not bitcoin:
+        return
+    if check.sound((*path, "prune"), (*path, "indexes")) and bitcoin["prune"] and bitcoin["indexes"]["txindex"]:
+        check.refuse(
+            (*path, "prune"),
+            bitcoin["prune"],
+            "an index of all transactions needs all blocks",
+            "either prune or indexes.txindex, not both",
+        )
+    if check.sound((*path, "prune"), (*path, "indexes"), (*path, "volume_size"), ("chain",)) or _only_tor(data, check):
+        _bitcoin_volume(data, check)
+    tier = data["tiers"].get(bitcoin["tier"])
+    if tier and bitcoin["dbcache"] is not None and check.sound((*path, "dbcache"), ("tiers", bitcoin["tier"], "size")):
+        memory = _sizes.to_bytes(tier["size"]["memory"]) // _sizes.MIB
+        if bitcoin["dbcache"] > memory * 3 // 4:
+            check.refuse(
+                (*path, "dbcache"),
+                bitcoin["dbcache"],
+                f"an instance of the tier {bitcoin['tier']} has {memory} MiB of memory, and the node needs some beside its cache",
+                f"at most {memory * 3 // 4}, or more memory in tiers.{bitcoin['tier']}.size",
+            )
+    if check.sound((*path, "signers"), (*path, "signatures")) and bitcoin["signers"] and bitcoin["signatures"]:
+        if bitcoin["signatures"] > len(bitcoin["signers"]):
+            check.refuse(
+                (*path, "signatures"),
+                bitcoin["signatures"],
+                f"there are {len(bitcoin['signers'])} signers",
+                f"at most {len(bitcoin['signers'])}",
+            )
+
+
+def _only_tor(data: Data, check: Check) -> bool:
+    # A chain that is refused for want of Tor is known all the same, and the rest can be judged.
+    return data["chain"] in _chains.CHAINS and check.sound(("stacks", "bitcoin"))
+
+
+def _bitcoin_volume(data: Data, check: Check) -> None:
+    bitcoin, chain = data["stacks"]["bitcoin"], data["chain"]
+    volume = bitcoin["volume_size"]
+    if volume is None:
+        return
+    path = ("stacks", "bitcoin", "volume_size")
+    prune = _sizes.to_bytes(bitcoin["prune"]) // _sizes.MIB if bitcoin["prune"] else None
+    if chain == "mainnet" or prune is None or _sizes.to_bytes(volume) >= prune * _sizes.MIB:
+        least = _chains.volume_minimum(chain, prune, bitcoin["indexes"])
+        if _sizes.to_bytes(volume) < least:
+            kept = f"pruned to {bitcoin['prune']}" if prune else "in full"
+            check.refuse(
+                path,
+                volume,
+                f"{chain} {kept} with what is declared beside it needs about {_gib(least)}",
+                f"at least {_gib(least)}, or null for {default_volume(data)}",
+            )
+    else:
+        check.refuse(
+            path,
+            volume,
+            f"is smaller than what prune keeps, {bitcoin['prune']}",
+            "a volume larger than prune, or a smaller prune",
+        )
+
+
+def _gib(size: int) -> str:
+    return f"{-(-size // _sizes.GIB)}GiB"
+
+
+def default_volume(data: Data) -> str:
+    """Return the size of the volume for a node's data, if the declaration says none."""
+    bitcoin = data["stacks"]["bitcoin"]
+    if not bitcoin["prune"]:
+        return _chains.CHAINS[data["chain"]].default_volume
+    prune = _sizes.to_bytes(bitcoin["prune"]) // _sizes.MIB
+    # Half as much again: the chain's state grows, and a database that is compacted stands twice for a moment.
+    return _gib(_chains.volume_minimum(data["chain"], prune, bitcoin["indexes"]) * 3 // 2)
+
+
+def _volumes(data: Data, check: Check) -> None:
+    bitcoin = data["stacks"]["bitcoin"]
+    for tier, settings in data["tiers"].items():
+        path = ("tiers", tier, "volumes")
+        if not check.sound(path):
+            continue
+        owners = {"path": {"/": "the root disk"}, "name": {}}
+        if bitcoin and bitcoin["tier"] == tier:
+            owners["path"][BITCOIN_VOLUME["path"]] = owners["name"][BITCOIN_VOLUME["name"]] = "the stack bitcoin"
+        for position, volume in enumerate(settings["volumes"]):
+            for key in ("name", "path"):
+                if volume[key] in owners[key]:
+                    check.refuse(
+                        (*path, position, key), volume[key], f"belongs to {owners[key][volume[key]]}", f"another {key}"
+                    )
+                owners[key].setdefault(volume[key], f"volumes[{position}]")
+
+
+def _pool(data: Data, check: Check) -> None:
+    pool = data["pool"]
+    if not check.sound(("pool",)) or pool["size"] is None:
+        return
+    if pool["source"] is not None:
+        check.refuse(("pool", "size"), pool["size"], f"{pool['source']} has the size it has", "either source or size")
+        return
+    if not check.sound(("tiers",), ("stacks",), ("endpoints",)):
+        return
+    room = _sizes.to_bytes(pool["size"]) * len(data["endpoints"])
+    wanted = 0
+    for tier, settings in data["tiers"].items():
+        wanted += settings["count"] * sum(_sizes.to_bytes(volume["size"]) for volume in settings["volumes"])
+        bitcoin = data["stacks"]["bitcoin"]
+        if bitcoin and bitcoin["tier"] == tier and data["chain"] in _chains.CHAINS:
+            wanted += settings["count"] * _sizes.to_bytes(bitcoin["volume_size"] or default_volume(data))
+    if wanted > room:
+        check.refuse(
+            ("pool", "size"),
+            pool["size"],
+            f"the volumes that are declared hold {_gib(wanted)} when full",
+            f"at least {_gib(-(-wanted // len(data['endpoints'])))}, or smaller volumes",
+        )
+
+
+def _mirrors(data: Data, check: Check) -> None:
+    for path, url in mirror_urls(data).items():
+        if not check.sound(path):
+            continue
+        host = urlsplit(url).hostname or ""
+        address = _addresses.parse_address(host)
+        if host == "localhost" or (address is not None and address.is_loopback()):
+            check.refuse(
+                path,
+                url,
+                "is this machine for whoever reads it, and instances read it too",
+                "an address that instances can reach",
+            )
+
+
+def mirror_urls(data: Data) -> dict[tuple[str | int, ...], str]:
+    """Return the mirrors that instances reach, by where they stand. (Images are fetched by LXD itself.)"""
+    mirrors = data["mirrors"]
+    urls: dict[tuple[str | int, ...], str] = {}
+    for kind in ("apt", "registries", "downloads"):
+        for name, url in mirrors[kind].items():
+            if isinstance(url, str):
+                urls["mirrors", kind, name] = url
+    return urls
+
+
+def _egress(data: Data, check: Check) -> None:
+    for position, item in enumerate(data["egress"]["allowed_private"]):
+        path = ("egress", "allowed_private", position, "host")
+        if not item or not check.sound(path) or item["host"] is None:
+            continue
+        network = _addresses.parse_network(item["host"])
+        if network is None:
+            check.refuse(path, item["host"], "is not an address", "an IPv4 address or network")
+        elif not _addresses.is_private(network):
+            check.refuse(path, item["host"], "is not private", "a private address; for others there is allowed_domains")

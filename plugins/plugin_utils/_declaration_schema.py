@@ -1,0 +1,448 @@
+# Copyright (c) 2026, the Bitcoin Cache Machine authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note: this is PRIVATE to the collection.
+"""The keys of a declaration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from . import _chains
+from ._declaration_kinds import Bool, Choice, Int, Keys, Kind, ListOf, MapOf, Size, Text, Url
+from ._sizes import GIB, MIB
+
+NAME = r"[a-z][a-z0-9-]{0,19}"
+NAME_ALLOWS = "a small letter, then at most 19 small letters, digits or dashes"
+TIER = r"[a-z][a-z0-9]{0,15}"
+TIER_ALLOWS = "a small letter, then at most 15 small letters or digits"
+ENDPOINT = r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?"
+HOST = r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?"
+ABSOLUTE = r"/[^\x00\n]*"
+CERTIFICATE = rf"{ABSOLUTE}|-----BEGIN CERTIFICATE-----\n.+-----END CERTIFICATE-----\s*"
+
+COUNT_LIMIT = 250
+
+
+@dataclass(frozen=True)
+class TierFacts:
+    """What is fixed of a tier that the collection knows, and its defaults."""
+
+    block: int | None
+    networks: tuple[str, ...]
+    image: str
+    count: int
+    cpu: int
+    memory: str
+    disk: str
+    memory_minimum: int
+    count_minimum: int = 0
+    count_maximum: int = COUNT_LIMIT
+
+
+APP = TierFacts(None, ("cluster",), "golden", 1, 2, "2GiB", "20GiB", 512 * MIB)
+TIERS = {
+    # One proxyhost is what the roles of the gateway are written for; its outside address is 10 + its index.
+    "proxyhost": TierFacts(0, ("outside", "gateway"), "base", 1, 2, "1GiB", "40GiB", 512 * MIB, 1, 200),
+    "manager": TierFacts(1, ("gateway", "cluster"), "golden", 3, 2, "2GiB", "40GiB", 512 * MIB, 1),
+    "bitcoin": TierFacts(2, ("cluster",), "golden", 1, 4, "8GiB", "20GiB", 1 * GIB),
+    "lightning": TierFacts(3, ("cluster",), "golden", 1, 2, "4GiB", "20GiB", 1 * GIB),
+    "kafka": TierFacts(4, ("cluster",), "golden", 3, 2, "2GiB", "20GiB", 1 * GIB),
+}
+DISK_MINIMUM = 4 * GIB
+
+VOLUME = Keys(
+    fields={
+        "name": Text(
+            about="Name of the volume; with the instance's name before it, its name in the pool.",
+            required=True,
+            pattern=r"[a-z][a-z0-9-]{0,29}",
+            allows="a small letter, then at most 29 small letters, digits or dashes",
+        ),
+        "size": Size(about="How much it may hold.", required=True, low=64 * MIB),
+        "path": Text(
+            about="Where it is mounted in the instance.",
+            required=True,
+            pattern=r"(/[A-Za-z0-9._-]+)+",
+            allows="an absolute path",
+        ),
+        "options": MapOf(
+            about="LXD's own settings of the volume, as they are.",
+            keys=r"[a-z][a-z0-9._-]*",
+            key_allows="a setting of LXD",
+            item=Text(),
+        ),
+    }
+)
+
+
+def tier(facts: TierFacts) -> Keys:
+    """Return the keys of a tier."""
+    return Keys(
+        fields={
+            "count": Int(
+                about="How many instances.", default=facts.count, low=facts.count_minimum, high=facts.count_maximum
+            ),
+            "size": Keys(
+                about="How large each of them is.",
+                fields={
+                    "cpu": Int(about="Cores.", default=facts.cpu, low=1, high=1024),
+                    "memory": Size(about="Memory.", default=facts.memory, low=facts.memory_minimum),
+                    "disk": Size(about="Root disk, without the volumes.", default=facts.disk, low=DISK_MINIMUM),
+                },
+            ),
+            "volumes": ListOf(
+                about="Storage volumes of their own, which outlive the instance.", item=VOLUME, unique="name"
+            ),
+            "labels": MapOf(
+                about="Labels of the Docker engine, by which services choose their place.",
+                keys=r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?",
+                key_allows="small letters, digits, dots, dashes",
+                item=Text(pattern=r"[^\n]*", allows="text of one line"),
+            ),
+            "block": Int(
+                about="Which block of 256 addresses of each network the tier owns. Only for tiers that the collection does not know; by default it follows from the name.",
+                nullable=True,
+                low=5,
+                high=14,
+            ),
+            "target": Target(
+                about="The endpoint for new instances of the tier, or a list of endpoints, the first for index 1, and so on.",
+                nullable=True,
+            ),
+        }
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target(Kind):
+    """An endpoint or a list of them; in normal form a list, or text."""
+
+    word = "text or list of text"
+    allowed = "the name of an endpoint, or a list of names"
+
+    def normal(self, value, path, check):  # type: ignore[no-untyped-def]
+        kind: Kind = Text(pattern=ENDPOINT, allows=self.allowed)
+        if isinstance(value, list):
+            return [kind.check(item, (*path, position), check) for position, item in enumerate(value)]
+        return kind.check(value, path, check)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tiers(MapOf):
+    """Tiers by name; the defaults depend on the name."""
+
+    word = "mapping to tiers"
+
+    def item_for(self, key: str) -> Kind:
+        return tier(TIERS.get(key, APP))
+
+
+def network(least: int, most: int) -> Keys:
+    """Return the keys of a network."""
+    return Keys(
+        fields={
+            "subnet": Text(
+                about=f"Its addresses, a private IPv4 network of /{least} to /{most}.",
+                nullable=True,
+                pattern=r"\d+\.\d+\.\d+\.\d+/\d+",
+                allows=f"a private IPv4 network from /{least} to /{most}, such as 10.64.0.0/{most}",
+            ),
+            "bridge": Text(
+                about="Name of its bridge on the endpoints.",
+                nullable=True,
+                pattern=r"[a-z][a-z0-9-]{1,14}",
+                allows="a small letter, then small letters, digits or dashes; at most 15 characters, as the kernel has no room for more",
+            ),
+            "mtu": Int(
+                about="Largest packet, if the path between endpoints takes less than usual.",
+                nullable=True,
+                low=1280,
+                high=9216,
+            ),
+        }
+    )
+
+
+RPC_USER = Keys(
+    fields={
+        "name": Text(
+            about="Name of the user.",
+            required=True,
+            pattern=r"[a-z][a-z0-9_-]{0,31}",
+            allows="a small letter, then at most 31 small letters, digits, _ or -",
+        ),
+        "methods": ListOf(
+            about="RPC methods that it may call. `null`: all of them.",
+            nullable=True,
+            default=None,
+            item=Text(pattern=r"[a-z][a-z0-9]*", allows="the name of an RPC method"),
+        ),
+    }
+)
+
+SIGNER = Keys(
+    fields={
+        "name": Text(about="Who it is.", required=True, pattern=r"[^\n]+", allows="text of one line"),
+        "fingerprint": Text(
+            about="Fingerprint of the primary key, without spaces.",
+            required=True,
+            pattern=r"[0-9A-F]{40}",
+            allows="40 digits of 0-9 and A-F",
+        ),
+        "key": Text(
+            about="Path on the controller, or URL, of the public key, where the collection does not carry it.",
+            nullable=True,
+            pattern=r"(https?://|/)\S+",
+            allows="an absolute path or a URL",
+            expands=True,
+        ),
+        "source": Text(
+            about="Where the fingerprint comes from.", nullable=True, pattern=r"[^\n]+", allows="text of one line"
+        ),
+    }
+)
+
+BITCOIN = Keys(
+    nullable=True,
+    fields={
+        "tier": Text(
+            about="Tier on whose instances it runs, one node on each.",
+            default="bitcoin",
+            pattern=TIER,
+            allows=TIER_ALLOWS,
+        ),
+        "implementation": Choice(
+            about="Which program.", default="bitcoin-core", choices=tuple(_chains.IMPLEMENTATIONS)
+        ),
+        "version": Text(
+            about="Which release; `null`: that of `versions`, and then the role's own.",
+            nullable=True,
+            pattern=r"[0-9]+(\.[0-9]+)+([a-z0-9.-]*)",
+            allows="a version, such as 30.2",
+        ),
+        "signers": ListOf(
+            about="Whose signatures count; empty: the makers', whose keys the role knows.",
+            item=SIGNER,
+            unique="fingerprint",
+        ),
+        "signatures": Int(
+            about="How many of them must have signed; `null`: the role's own number.", nullable=True, low=1, high=50
+        ),
+        "wallet": Bool(about="Whether the node has wallets.", default=False),
+        "prune": Size(
+            about="How much of the blocks to keep; `null`: all.", nullable=True, low=_chains.PRUNE_MINIMUM_MIB * MIB
+        ),
+        "indexes": Keys(
+            about="Indexes to build.",
+            fields={name: Bool(about=f"`{name}` of bitcoind.", default=False) for name in _chains.INDEXES},
+        ),
+        "volume_size": Size(
+            about="Size of the volume for its data; `null`: what suits the chain.", nullable=True, low=1 * GIB
+        ),
+        "dbcache": Int(about="Cache in MiB; `null`: from the memory of the instance.", nullable=True, low=4),
+        "rpc_users": ListOf(about="Users of its RPC beside the site's own.", item=RPC_USER, unique="name"),
+        "zmq": ListOf(
+            about="What it publishes by ZMQ.", default=list(_chains.ZMQ_TOPICS), item=Choice(choices=_chains.ZMQ_TOPICS)
+        ),
+    },
+)
+
+REGISTRY = r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?"
+
+SCHEMA = Keys(
+    fields={
+        "plugin": Choice(about="Says to Ansible whose file this is.", required=True, choices=("bcm.datacenter.site",)),
+        "name": Text(
+            about="Name of the site. Names and addresses of all that belongs to it follow from it.",
+            required=True,
+            pattern=NAME,
+            allows=NAME_ALLOWS,
+        ),
+        "overrides": ListOf(
+            about="Further files, laid over this one in this order.",
+            item=Keys(
+                fields={
+                    "path": Text(
+                        about="Path of the file, from the folder of this one.",
+                        required=True,
+                        expands=True,
+                        allows="a path",
+                    ),
+                    "optional": Bool(about="Whether it may be missing.", default=False),
+                }
+            ),
+        ),
+        "chain": Choice(
+            about="Which chain of Bitcoin the site is on.", default="regtest", choices=tuple(_chains.CHAINS)
+        ),
+        "endpoints": ListOf(
+            about="Machines that run LXD. The first is the leader.",
+            unique="name",
+            default=[
+                {
+                    "name": "standalone",
+                    "ssh": None,
+                    "connection": "local",
+                    "lxd_url": None,
+                    "lxd_socket": None,
+                    "python_interpreter": None,
+                }
+            ],
+            least=1,
+            item=Keys(
+                fields={
+                    "name": Text(
+                        about="Name of the machine in the inventory.",
+                        required=True,
+                        pattern=ENDPOINT,
+                        allows="a small letter, then small letters, digits or dashes, at most 63",
+                    ),
+                    "ssh": Text(
+                        about="How to reach it by SSH.",
+                        nullable=True,
+                        pattern=rf"([a-z_][a-z0-9_-]*@)?{HOST}(:[0-9]{{1,5}})?",
+                        allows="user@host, or user@host:port",
+                    ),
+                    "connection": Choice(
+                        about="`local` for the machine that Ansible runs on.", nullable=True, choices=("local",)
+                    ),
+                    "lxd_url": Text(
+                        about="LXD's API as the controller reaches it.",
+                        nullable=True,
+                        pattern=r"https://[^/\s]+|unix://(/[^\s]+)",
+                        allows="https://HOST:PORT or unix:///PATH",
+                        expands=True,
+                    ),
+                    "lxd_socket": Text(
+                        about="LXD's socket on the machine; `null`: where its packages put it.",
+                        nullable=True,
+                        pattern=ABSOLUTE,
+                        allows="an absolute path",
+                        expands=True,
+                    ),
+                    "python_interpreter": Text(
+                        about="Python on the machine; `null`: the controller's own if local, else what Ansible finds.",
+                        nullable=True,
+                        pattern=ABSOLUTE,
+                        allows="an absolute path",
+                    ),
+                }
+            ),
+        ),
+        "network": Text(
+            about="The addresses of the site, a private /16; `null`: 10.64.0.0/16 to 10.191.0.0/16, by the name.",
+            nullable=True,
+            pattern=r"\d+\.\d+\.\d+\.\d+/16",
+            allows="a private IPv4 network of /16, such as 10.77.0.0/16",
+        ),
+        "networks": Keys(
+            about="Where a network is to differ from what follows from the site's name and `network`.",
+            fields={"outside": network(16, 24), "gateway": network(12, 20), "cluster": network(12, 20)},
+        ),
+        "tiers": Tiers(
+            about="Instances, by what they are for. `proxyhost` and `manager` are always there.",
+            keys=TIER,
+            key_allows=TIER_ALLOWS,
+        ),
+        "stacks": Keys(about="What runs on them.", fields={"bitcoin": BITCOIN}),
+        "versions": MapOf(
+            about="Releases, by program, where a stack does not say.",
+            keys=tuple(_chains.IMPLEMENTATIONS),
+            key_allows=", ".join(_chains.IMPLEMENTATIONS),
+            item=Text(pattern=r"[0-9]+(\.[0-9]+)+([a-z0-9.-]*)", allows="a version, such as 30.2"),
+        ),
+        "mirrors": Keys(
+            about="Where things come from. One with a private address is let through by the proxyhost.",
+            fields={
+                "apt": Keys(
+                    about="Packages; `null`: what the image has.",
+                    fields={
+                        "debian": Url(about="Archive of Debian.", nullable=True),
+                        "security": Url(about="Its security updates.", nullable=True),
+                    },
+                ),
+                "images": Keys(
+                    about="The base image of all instances.",
+                    fields={
+                        "server": Url(about="Image server.", default="https://images.lxd.canonical.com"),
+                        "protocol": Choice(
+                            about="What it speaks.", default="simplestreams", choices=("simplestreams", "lxd")
+                        ),
+                        "alias": Text(
+                            about="Name of the image there.",
+                            default="debian/13/cloud",
+                            pattern=r"[A-Za-z0-9][A-Za-z0-9._/-]*",
+                            allows="an alias, such as debian/13/cloud",
+                        ),
+                    },
+                ),
+                "registries": MapOf(
+                    about="Registries of container images that may be used, by the name they have in images, with the URL that stands for each.",
+                    keys=REGISTRY,
+                    key_allows="the host name of a registry",
+                    default={"docker.io": "https://registry-1.docker.io"},
+                    item=Url(),
+                ),
+                "downloads": Keys(
+                    about="Releases that come as files.",
+                    fields={
+                        "bitcoin": Url(about="For the stack `bitcoin`; `null`: its makers' server.", nullable=True)
+                    },
+                ),
+            },
+        ),
+        "extra_ca_certificates": ListOf(
+            about="Certificates of authorities to trust beside the usual, as paths on the leader or in PEM.",
+            item=Text(pattern=CERTIFICATE, allows="an absolute path or a certificate in PEM", expands=True),
+        ),
+        "swarm": Keys(
+            about="The Swarm.",
+            fields={
+                "autolock": Bool(
+                    about="Whether a manager's keys are locked, so that someone must unlock it after each start.",
+                    default=False,
+                )
+            },
+        ),
+        "pool": Keys(
+            about="The storage pool of the site, on each endpoint.",
+            fields={
+                "driver": Choice(about="What it is made of.", default="btrfs", choices=("btrfs",)),
+                "source": Text(
+                    about="A block device or a path to use; `null`: a loop file.",
+                    nullable=True,
+                    pattern=ABSOLUTE,
+                    allows="an absolute path",
+                    expands=True,
+                ),
+                "size": Size(about="Size of the loop file; `null`: LXD decides.", nullable=True, low=8 * GIB),
+            },
+        ),
+        "egress": Keys(
+            about="What may be reached from inside, beside what the mirrors need.",
+            fields={
+                "allowed_domains": ListOf(
+                    about="Host names; with a dot before it, all below it.",
+                    item=Text(pattern=rf"\.?{HOST}", allows="a host name, or .domain for all below it"),
+                ),
+                "allowed_ports": ListOf(about="Ports.", default=[80, 443], item=Int(low=1, high=65535)),
+                "allowed_private": ListOf(
+                    about="Private addresses, which are denied otherwise.",
+                    item=Keys(
+                        fields={
+                            "host": Text(
+                                about="An IPv4 address or network.",
+                                required=True,
+                                pattern=r"\d+\.\d+\.\d+\.\d+(/\d+)?",
+                                allows="an IPv4 address or network",
+                            ),
+                            "port": Int(about="The port there.", required=True, low=1, high=65535),
+                        }
+                    ),
+                ),
+            },
+        ),
+    }
+)
