@@ -1,0 +1,50 @@
+# Copyright (c) 2026, the Bitcoin Cache Machine authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+SHELL := /bin/bash
+SITE ?= inventories/lab
+
+.DEFAULT_GOAL := help
+.PHONY: help site verify destroy test lint unit sanity build integration molecule e2e soak clean venv
+
+help: ## Say what there is to make
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
+
+site: ## Bring up a site: SITE=inventories/lab (default), inventories/standalone, …; ARGS="--check --diff"
+	@scripts/site $(SITE) $(ARGS)
+
+verify: ## Say in plain words what of a site works: SITE=…
+	@scripts/play $(SITE) playbooks/verify.yml $(ARGS)
+
+destroy: ## Take a site away and keep its data: SITE=… ARGS="-e confirm=NAME"
+	@scripts/play $(SITE) playbooks/destroy.yml $(ARGS)
+
+test: ## Run every test, with all that they need set up first
+	@tests/run
+
+lint: ## Static checks
+unit: ## Unit tests, by pytest and by ansible-test
+sanity: ## ansible-test sanity
+build: ## Build the tarball, install it elsewhere, use it from there
+lint unit sanity build:
+	@tests/run $@
+
+integration: ## The modules against a real LXD: TARGET=lxd_instance
+	@tests/run integration $(TARGET)
+
+molecule: ## The roles in real containers, each by itself: SCENARIO=egress_proxy
+	@tests/run molecule $(SCENARIO)
+
+e2e: ## The whole site: TEST=tests/e2e/test_reach.py
+	@tests/run e2e $(TEST)
+
+soak: ## What takes too long for every change
+	@tests/run soak $(TEST)
+
+venv: ## Make the Python environment of the tests and print where it is
+	@scripts/venv test
+
+clean: ## Remove what the tests left in the checkout
+	@rm -rf .ansible .mypy_cache .pytest_cache .ruff_cache .hypothesis .molecule tests/output ./*.tar.gz
+	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
