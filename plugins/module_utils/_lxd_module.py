@@ -1,0 +1,167 @@
+# Copyright (c) 2026, the Bitcoin Cache Machine authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: no compatibility promises.
+
+"""What every module that speaks to LXD shares: options, the client, results, errors in words."""
+
+from __future__ import annotations
+
+import traceback
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.bcm.datacenter.plugins.module_utils import _lxd_resource as resource
+from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_client import (
+    LXDClient,
+    LXDError,
+    LXDNotFound,
+    LXDUnreachable,
+)
+from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_objects import (
+    NETWORK,
+    POOL,
+    Kind,
+    Object,
+    PlanError,
+    apply,
+    conflicts,
+    plan,
+    with_subnet,
+)
+
+CONNECTION_SPEC: dict[str, t.Any] = {
+    "url": {"type": "str"},
+    "client_cert": {"type": "path"},
+    "client_key": {"type": "path", "no_log": False},
+    "server_cert": {"type": "str"},
+}
+PROJECT_SPEC: dict[str, t.Any] = {"project": {"type": "str", "default": "default"}}
+
+
+class LXDModule:
+    """An AnsibleModule with a client of LXD."""
+
+    def __init__(self, argument_spec: dict[str, t.Any], *, project: bool = False, **options: t.Any) -> None:
+        spec = {**argument_spec, **CONNECTION_SPEC, **(PROJECT_SPEC if project else {})}
+        together = [*options.pop("required_together", []), ("client_cert", "client_key")]
+        self.module = AnsibleModule(argument_spec=spec, supports_check_mode=True, required_together=together, **options)
+        self.params: dict[str, t.Any] = self.module.params
+        self.check_mode: bool = self.module.check_mode
+        self._client: LXDClient | None = None
+
+    @property
+    def client(self) -> LXDClient:
+        if self._client is None:
+            self._client = LXDClient(
+                self.params["url"],
+                project=self.params["project"] if isinstance(self.params.get("project"), str) else None,
+                client_cert=self.params["client_cert"],
+                client_key=self.params["client_key"],
+                server_cert=self.params["server_cert"],
+            )
+        return self._client
+
+    def run(self, function: t.Callable[[LXDModule], dict[str, t.Any]]) -> None:
+        """Call function and end the module with its result, or with its error in words."""
+        try:
+            result = function(self)
+        except PlanError as exc:
+            self.fail_list("Nothing was touched, because what is asked for cannot be had", exc.errors)
+        except LXDUnreachable as exc:
+            self.module.fail_json(msg=str(exc), exception=traceback.format_exc())
+        except LXDError as exc:
+            self.module.fail_json(
+                msg=str(exc), code=exc.code, method=exc.method, path=exc.url, exception=traceback.format_exc()
+            )
+        else:
+            if not self.module._diff:
+                result.pop("diff", None)
+            self.module.exit_json(**result)
+        finally:
+            if self._client is not None:
+                self._client.close()
+
+    def fail_list(self, headline: str, errors: list[str], **result: t.Any) -> None:
+        """Fail with one message for all errors."""
+        if len(errors) == 1:
+            message = f"{headline}: {errors[0]}"
+        else:
+            message = f"{headline}:\n" + "\n".join(f"- {error}" for error in errors)
+        self.module.fail_json(msg=message, errors=errors, **result)
+
+
+def object_spec(kind: Kind) -> dict[str, t.Any]:
+    """The options that objects of a kind have in a module of their own and in a list."""
+    spec: dict[str, t.Any] = {
+        "name": {"type": "str", "required": True},
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        "description": {"type": "str"},
+        "config": {"type": "dict"},
+    }
+    if kind.devices:
+        spec["devices"] = {"type": "dict"}
+    if kind.name == "storage pool":
+        spec["driver"] = {"type": "str"}
+        spec["source"] = {"type": "str"}
+        spec["size"] = {"type": "str"}
+    elif kind.name == "network":
+        spec["type"] = {"type": "str"}
+        spec["subnet"] = {"type": "str"}
+    elif kind.name == "volume":
+        spec["pool"] = {"type": "str", "required": True}
+        spec["content_type"] = {"type": "str", "choices": ["filesystem", "block"]}
+        spec["size"] = {"type": "str"}
+    return spec
+
+
+def desired_of(kind: Kind, params: t.Mapping[str, t.Any]) -> Object:
+    """Options as an object: those that are a key of LXD's configuration move into it."""
+    desired = {key: params.get(key) for key in object_spec(kind)}
+    for key in ("source", "size"):
+        if desired.get(key) is not None:
+            desired["config"] = {**(desired.get("config") or {}), key: desired[key]}
+        desired.pop(key, None)
+    return with_subnet(desired) if kind is NETWORK else desired
+
+
+def run_object(lxd: LXDModule, kind: Kind, key: str) -> dict[str, t.Any]:
+    """The whole of a module that looks after one object."""
+    desired = desired_of(kind, lxd.params)
+    project = lxd.params.get("project")
+    query = kind.query(project)
+    try:
+        actual = lxd.client.find(kind.path(desired), **query)
+    except LXDNotFound:
+        # What it belongs to is not there. Before a first run that is as it should be.
+        if not lxd.check_mode:
+            raise
+        actual = None
+    change = plan(
+        kind,
+        desired,
+        actual,
+        project=project,
+        can_grow_pools=kind is POOL and lxd.client.has_extension("storage_pool_loop_resize"),
+    )
+    errors = list(change.errors)
+    if kind is NETWORK and change.changed and not errors:
+        networks = lxd.client.get("/1.0/networks", recursion=1, project="default")
+        errors += conflicts(lxd.client, [change], networks)
+    if errors:
+        raise PlanError(errors)
+    after = change.after
+    if change.changed and not lxd.check_mode:
+        apply(lxd.client, change)
+        if after is not None:
+            after = lxd.client.get(kind.path(desired), **query)
+    elif actual is not None and not change.changed:
+        after = actual
+    return {
+        "changed": change.changed,
+        "action": change.action,
+        "diff": resource.diff(change.before, change.after, change.label),
+        key: resource.visible(after) if after is not None else None,
+    }
