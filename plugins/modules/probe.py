@@ -30,7 +30,7 @@ options:
       kind:
         description:
           - V(unit) - the systemd unit C(unit) is active.
-          - V(port) - a TCP connection to C(address), C(port) is accepted (refused, where C(open) is V(false)).
+          - V(port) - a TCP connection to C(address), C(port) is accepted (refused where C(open) is false).
           - V(http) - C(url) answers with one of C(status) (default V([200])), through C(proxy), trusting the file C(ca).
           - V(space) - a share of at least C(minimum) (default V(0.1)) of the file system at C(path) is free.
           - V(swarm) - C(managers) and C(workers) are ready members of the Swarm.
