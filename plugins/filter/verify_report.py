@@ -1,0 +1,78 @@
+# Copyright (c) 2026, the Bitcoin Cache Machine authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The results of all probes of a site as one report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+DOCUMENTATION = r"""
+name: verify_report
+short_description: One report of what the probes of all hosts found
+version_added: 0.1.0
+description:
+  - Reads C(verify_result), the registered result of M(bcm.datacenter.probe), of each host. A host that could not be
+    reached, or on which the module failed, is a part that does not work.
+options:
+  _input:
+    description: Names of the hosts.
+    type: list
+    elements: str
+    required: true
+  hostvars:
+    description: Variables of all hosts.
+    type: dict
+    required: true
+  site:
+    description: Name of the site.
+    type: str
+    required: true
+author:
+  - the Bitcoin Cache Machine authors (@bitcoincachemachine)
+"""
+
+EXAMPLES = r"""
+- name: Put the results together
+  ansible.builtin.set_fact:
+    report: "{{ ansible_play_hosts_all | bcm.datacenter.verify_report(hostvars, 'home') }}"
+"""
+
+RETURN = r"""
+_value:
+  description:
+    - C(site), C(works), C(parts) (each with C(host), C(addresses), C(part), C(works), C(cause), C(hint)) and C(broken),
+      which names what does not work in a sentence each.
+  type: dict
+"""
+
+
+def parts_of(host: str, variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the parts of one host with their results."""
+    result = variables.get("verify_result")
+    if result is None or result.get("unreachable") or "results" not in result:
+        cause = "it was not looked at" if result is None else str(result.get("msg", "no reason was given"))
+        return [{"host": host, "part": "the instance itself", "works": False, "cause": cause, "hint": ""}]
+    return [{"host": host, **part} for part in result["results"]]
+
+
+def verify_report(hosts: list[str], hostvars: Mapping[str, Mapping[str, Any]], site: str) -> dict[str, Any]:
+    """Return the report of HOSTS."""
+    parts = [part for host in hosts for part in parts_of(host, hostvars[host])]
+    broken = [f"{part['host']}: {part['part']}: {part['cause']}" for part in parts if not part["works"]]
+    return {
+        "site": site,
+        "works": not broken,
+        "parts": parts,
+        "broken": broken,
+        "addresses": {host: dict(hostvars[host].get("bcm_addresses", {})) for host in hosts},
+    }
+
+
+class FilterModule:
+    """The filter under its name."""
+
+    def filters(self) -> dict[str, Any]:
+        return {"verify_report": verify_report}

@@ -1,0 +1,47 @@
+# Copyright (c) 2026, the Bitcoin Cache Machine authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The report names every host, reached or not, and the words carry causes and hints."""
+
+from __future__ import annotations
+
+from ansible_collections.bcm.datacenter.plugins.filter.verify_report import verify_report
+from ansible_collections.bcm.datacenter.plugins.filter.verify_words import verify_words
+
+WORKS = {"part": "The proxy", "works": True, "cause": "", "hint": ""}
+BROKEN = {"part": "The proxy", "works": False, "cause": "squid.service is inactive", "hint": "Start it."}
+
+
+def test_all_works() -> None:
+    hostvars = {"a": {"verify_result": {"results": [WORKS]}, "bcm_addresses": {"gateway": "10.0.0.1"}}}
+    report = verify_report(["a"], hostvars, "home")
+    assert report["works"]
+    assert report["broken"] == []
+    assert verify_words(report).splitlines() == [
+        "Site home",
+        "  a (gateway 10.0.0.1)",
+        "    works      The proxy",
+        "All 1 parts work.",
+    ]
+
+
+def test_broken_unreachable_and_forgotten() -> None:
+    hostvars = {
+        "a": {"verify_result": {"results": [WORKS, BROKEN]}},
+        "b": {"verify_result": {"unreachable": True, "msg": "the instance b is stopped"}},
+        "c": {},
+        "d": {"verify_result": {"failed": True, "msg": "no python"}},
+    }
+    report = verify_report(["a", "b", "c", "d"], hostvars, "home")
+    assert not report["works"]
+    assert report["broken"] == [
+        "a: The proxy: squid.service is inactive",
+        "b: the instance itself: the instance b is stopped",
+        "c: the instance itself: it was not looked at",
+        "d: the instance itself: no python",
+    ]
+    words = verify_words(report)
+    assert "cause: squid.service is inactive" in words
+    assert "try:   Start it." in words
+    assert words.endswith("4 of 5 parts do not work.")
