@@ -1,0 +1,221 @@
+# Copyright (c) 2026, the Bitcoin Cache Machine authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""lab up | down | status | env | purge"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import shutil
+import sys
+import time
+from typing import Any
+
+from . import hub, image, sitevars, state, world
+from .cache import Cache
+from .config import PROJECT, WORLD, Config, LabError, from_environment
+from .daemon import Daemon
+from .host import extra_certificates, install_packages, machine_mirrors, require_root, require_space
+from .lxc import Lxc, projects_beside
+from .proc import locked
+from .steps import Step, run_steps
+
+
+def say(text: str) -> None:
+    """One line, at once."""
+    print(text, flush=True)
+
+
+def up(config: Config) -> None:
+    """Bring the lab up from whatever is there."""
+    require_root()
+    require_space(config.directory, 10)
+    began = time.monotonic()
+    with locked(config.directory / ".lock", "the lab"):
+        claimed = state.claim(config)
+        say(f"Lab in {config.directory}{f': {claimed}' if claimed else ''}")
+        Up(config).run()
+    say(f"The lab is up after {time.monotonic() - began:.1f} s. A site finds what it needs in {config.site_vars}")
+
+
+class Up:
+    """The steps of `up`, and what they hand to each other."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.cache = Cache(config.cache)
+        self.mirrors = machine_mirrors()
+        self.daemon = Daemon(config)
+        self.lxc = Lxc(config)
+        self.made: dict[str, Any] = {}
+
+    def run(self) -> None:
+        """All of them, side by side where they do not need each other."""
+        world.ensure_www(self.config)
+        run_steps(
+            [
+                Step("packages", install_packages),
+                Step("LXD", self.daemon.up, ["packages"]),
+                Step("pool and bridge", lambda: world.fabric(self.lxc), ["LXD"]),
+                Step("base image", self.base_image, ["packages"]),
+                Step("Hub's images", self.hub_images, ["packages", "base image"]),
+                Step("image server", lambda: image.publish(self.made["base"], self.config.www), ["base image"]),
+                Step(
+                    "image into LXD",
+                    lambda: world.import_image(self.lxc, self.made["base"]),
+                    ["base image", "pool and bridge"],
+                ),
+                Step("world", lambda: world.world(self.lxc), ["image into LXD", "image server"]),
+                Step("Docker Hub", lambda: hub.fill(self.config, self.made["hub"]), ["world", "Hub's images"]),
+                Step("site variables", self.site_vars, ["world"]),
+            ],
+            say,
+        )
+
+    def base_image(self) -> str:
+        """The image that instances start from."""
+        self.made["base"], made = image.base_image(self.cache, self.mirrors)
+        return "made from the archive" if made else ""
+
+    def hub_images(self) -> str:
+        """What the Hub offers."""
+        self.made["hub"], made = hub.hub_images(self.cache, self.mirrors)
+        return "made from the archive" if made else ""
+
+    def site_vars(self) -> str:
+        """What a site has to know."""
+        found = sitevars.facts(self.config, self.mirrors, extra_certificates(), self.made.get("releases"))
+        return sitevars.write(self.config, found)
+
+
+def down(config: Config, grace: int) -> None:
+    """Stop the instances with grace, then the daemon; keep everything."""
+    require_root()
+    with locked(config.directory / ".lock", "the lab"):
+        if state.read(config) is None:
+            say(f"There is no lab in {config.directory}")
+            return
+        began = time.monotonic()
+        did = Daemon(config).down(grace)
+        say(f"{did or 'was down already'} ({time.monotonic() - began:.1f} s)")
+
+
+def status(config: Config) -> dict[str, Any]:
+    """What stands, asked and not remembered."""
+    record = state.read(config)
+    answer: dict[str, Any] = {"directory": str(config.directory), "exists": record is not None, "up": False}
+    if record is None:
+        return answer
+    daemon = Daemon(config)
+    pid = daemon.pid()
+    answers = daemon.answers()
+    answer["checkout"] = record.get("checkout")
+    answer["daemon"] = {"pid": pid, "ours": pid is not None, "answers": answers, "socket": str(config.socket)}
+    if not answers:
+        return answer
+    lxc = Lxc(config)
+    instances = lxc.query(f"/1.0/instances?project={PROJECT}&recursion=1") or []
+    answer["instances"] = {item["name"]: item["status"] for item in instances}
+    answer["sites"] = [name.removeprefix("bcm-") for name in projects_beside(lxc)]
+    checks = {"images": (80, f"/images/{image.PRODUCTS}"), "docker_hub": (5000, "/v2/library/debian/tags/list")}
+    answer["services"] = {name: _answers(config.world, port, path) for name, (port, path) in checks.items()}
+    answer["site_vars"] = str(config.site_vars) if config.site_vars.exists() else None
+    answer["up"] = answer["instances"].get(WORLD) == "Running" and all(answer["services"].values())
+    return answer
+
+
+def _answers(host: str, port: int, path: str) -> bool:
+    try:
+        return world.http_get(host, port, path)[0] == 200
+    except OSError:
+        return False
+
+
+def tell(answer: dict[str, Any]) -> None:
+    """The same in words."""
+    if not answer["exists"]:
+        say(f"There is no lab in {answer['directory']}. `lab/lab up` makes one.")
+        return
+    daemon = answer["daemon"]
+    say(f"Lab in {answer['directory']}, made from {answer['checkout']}")
+    if not daemon["answers"]:
+        say("LXD does not run. `lab/lab up` goes on from here.")
+        return
+    say(f"  LXD         runs, {'process ' + str(daemon['pid']) if daemon['ours'] else 'not started by the lab'}")
+    for name, word in answer["instances"].items():
+        say(f"  {name:<11} {word.lower()}")
+    for name, well in answer["services"].items():
+        say(f"  {name:<11} {'answers' if well else 'does not answer'}")
+    say(f"  sites       {', '.join(answer['sites']) or 'none'}")
+    say("The lab is up." if answer["up"] else "The lab is not whole. `lab/lab up` goes on from here.")
+
+
+def env(config: Config) -> None:
+    """For a shell: eval "$(lab/lab env)"."""
+    for name, value in (
+        ("BCM_LAB_DIR", config.directory),
+        ("BCM_CACHE_DIR", config.cache),
+        ("LXD_DIR", config.lxd_dir),
+        ("LXD_CONF", config.directory / "lxc"),
+        ("BCM_LAB_VARS", config.site_vars),
+    ):
+        say(f"export {name}={shlex.quote(str(value))}")
+
+
+def purge(config: Config, with_cache: bool) -> None:
+    """Remove the lab with all its data, the sites on it too."""
+    require_root()
+    if state.read(config) is None:
+        say(f"There is no lab in {config.directory}")
+    else:
+        with locked(config.directory / ".lock", "the lab"):
+            daemon = Daemon(config)
+            if daemon.pid() is None and daemon.answers():
+                raise LabError(
+                    f"a daemon that the lab did not start runs in {config.lxd_dir}. Stop it first; nothing was removed."
+                )
+            daemon.down(60)
+            daemon.leave_namespace()
+            shutil.rmtree(config.directory)
+        say(f"removed {config.directory}")
+    if with_cache and config.cache.is_dir():
+        shutil.rmtree(config.cache)
+        say(f"removed {config.cache}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """What lab/lab runs."""
+    parser = argparse.ArgumentParser(prog="lab/lab", description="The outside world of a site, rebuilt on one machine.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("up", help="bring the lab up, from whatever is there")
+    stop = commands.add_parser("down", help="stop all instances, then the daemon; keep everything")
+    stop.add_argument("--grace", type=int, default=600, metavar="SECONDS", help="how long to wait for instances")
+    show = commands.add_parser("status", help="say what stands; exit code 0 if the lab is up")
+    show.add_argument("--json", action="store_true", help="for programs")
+    commands.add_parser("env", help='print variables for a shell: eval "$(lab/lab env)"')
+    remove = commands.add_parser("purge", help="remove the lab and all data in it")
+    remove.add_argument("--cache", action="store_true", help="and what is slow to make")
+    options = parser.parse_args(arguments)
+    try:
+        config = from_environment()
+        if options.command == "up":
+            up(config)
+        elif options.command == "down":
+            down(config, options.grace)
+        elif options.command == "env":
+            env(config)
+        elif options.command == "purge":
+            purge(config, options.cache)
+        else:
+            answer = status(config)
+            say(json.dumps(answer, indent=2)) if options.json else tell(answer)
+            return 0 if answer["up"] else 1
+    except LabError as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("lab: interrupted. `lab/lab up` goes on from here.", file=sys.stderr)
+        return 130
+    return 0
