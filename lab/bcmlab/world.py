@@ -107,12 +107,14 @@ def _create(lxc: Lxc) -> None:
 
 def _provision(lxc: Lxc) -> None:
     script = (
-        "export DEBIAN_FRONTEND=noninteractive; apt-get -q update && "
+        # An installation that was killed half-way is finished first.
+        "export DEBIAN_FRONTEND=noninteractive; dpkg --configure -a; apt-get -q update; "
         'apt-get -q install -y --no-install-recommends -o Dpkg::Options::=--force-confold "$@"'
     )
-    lxc.push_tree(WORLD, _overlay())
+    lxc.exec(WORLD, "rm", "-f", "/etc/nginx/conf.d/world.conf")
     lxc.exec(WORLD, "sh", "-ec", script, "sh", *package_list("world"))
     lxc.exec(WORLD, "rm", "-f", "/etc/nginx/sites-enabled/default")
+    lxc.push_tree(WORLD, _overlay())
     lxc.exec(WORLD, "systemctl", "enable", "-q", *SERVICES)
     lxc.exec(WORLD, "systemctl", "restart", *SERVICES)
 
