@@ -86,11 +86,8 @@ class LXDModule:
 
     def fail_list(self, headline: str, errors: list[str], **result: t.Any) -> None:
         """Fail with one message for all errors."""
-        if len(errors) == 1:
-            message = f"{headline}: {errors[0]}"
-        else:
-            message = f"{headline}:\n" + "\n".join(f"- {error}" for error in errors)
-        self.module.fail_json(msg=message, errors=errors, **result)
+        details = f" {errors[0]}" if len(errors) == 1 else "".join(f"\n- {error}" for error in errors)
+        self.module.fail_json(msg=f"{headline}:{details}", errors=errors, **result)
 
 
 def object_spec(kind: Kind) -> dict[str, t.Any]:

@@ -1,0 +1,208 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the Bitcoin Cache Machine authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: lxd_instances
+short_description: Look after many LXD instances at once
+version_added: 0.1.0
+description:
+  - Makes, changes, starts, stops and removes instances, side by side.
+  - The state is read once and everything is checked before anything is touched. All errors are reported at once.
+  - An instance that fails does not keep the others from being finished. A second run goes on where the first one failed
+    or was killed, and waits for what LXD is still at.
+  - M(bcm.datacenter.lxd_instance) is the same for one instance.
+extends_documentation_fragment:
+  - bcm.datacenter.lxd
+  - bcm.datacenter.lxd.project
+  - bcm.datacenter.attributes
+  - bcm.datacenter.attributes.actiongroup_lxd
+attributes:
+  check_mode:
+    support: full
+    details:
+      - In a project that does not exist yet, all instances are reported as to be created.
+  diff_mode:
+    support: full
+  idempotent:
+    support: partial
+    details:
+      - Not with O(instances[].state=restarted).
+options:
+  instances:
+    description: The instances.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: Its name.
+        type: str
+        required: true
+      state:
+        description:
+          - V(present) makes sure that it exists, and leaves running or stopped as it is.
+          - V(restarted) restarts it each time.
+          - V(absent) stops it and removes it with its root disk. Volumes that are attached to it stay.
+        type: str
+        choices: [started, stopped, restarted, frozen, present, absent]
+        default: started
+      image:
+        description:
+          - What it is made from. A text is an alias or a fingerprint of an image in the project.
+          - A dictionary with C(server), C(protocol) (V(simplestreams) or V(lxd)) and C(alias) or C(fingerprint) is an image
+            of another server. With C(alias) or C(fingerprint) alone it is one of the project.
+          - Not looked at once the instance exists.
+        type: raw
+      type:
+        description: The kind of instance. Used when it is made (V(container) by default), and checked afterwards.
+        type: str
+        choices: [container, virtual-machine]
+      description:
+        description: A description.
+        type: str
+      profiles:
+        description:
+          - Its profiles, in this order and no others. Without them a new instance gets V(default).
+        type: list
+        elements: str
+      config:
+        description:
+          - Its configuration, in LXD's own keys, such as C(limits.memory) or C(cloud-init.user-data).
+          - cloud-init reads its keys at the first boot, changes have no effect in an instance that exists.
+        type: dict
+      devices:
+        description:
+          - Its own devices by name, beside those of its profiles. Those not mentioned stay, V(null) removes one.
+        type: dict
+      ephemeral:
+        description: Whether it is removed when it stops.
+        type: bool
+      target:
+        description: Member of the cluster that a new instance is made on.
+        type: str
+      force:
+        description:
+          - Whether an instance that has not stopped by itself within O(timeout) is killed. Otherwise the module fails then, and
+            the instance goes on running.
+        type: bool
+        default: false
+      wait_for:
+        description:
+          - What to wait for where the instance is to be running, also where it runs already.
+          - V(address) is an address on one of its network cards, V(cloud-init) is the end of cloud-init (that it ended with
+            errors fails the module), V(agent) is for virtual machines.
+        type: str
+        choices: [none, address, cloud-init, agent]
+        default: none
+      timeout:
+        description: As O(timeout), for this one.
+        type: int
+  timeout:
+    description:
+      - Seconds that each thing that is waited for may take, such as the download of an image, a stop, or cloud-init.
+    type: int
+    default: 300
+  threads:
+    description: How many instances are worked on at the same time.
+    type: int
+    default: 8
+seealso:
+  - module: bcm.datacenter.lxd_instance
+  - module: bcm.datacenter.lxd_fabric
+"""
+
+EXAMPLES = r"""
+- name: Three managers
+  bcm.datacenter.lxd_instances:
+    project: bcm-home
+    instances:
+      - name: manager-1
+        image: bcm-golden
+        wait_for: cloud-init
+      - name: manager-2
+        image: bcm-golden
+        wait_for: cloud-init
+      - name: manager-3
+        image: bcm-golden
+        wait_for: cloud-init
+
+- name: Give what holds data its time to stop
+  bcm.datacenter.lxd_instances:
+    project: bcm-home
+    instances:
+      - name: bitcoin-1
+        state: stopped
+    timeout: 1860
+"""
+
+RETURN = r"""
+instances:
+  description: What came of each instance, by name. Also returned when some failed.
+  returned: always
+  type: dict
+  sample:
+    manager-1:
+      changed: true
+      actions: [create, start]
+      exists: true
+      status: Running
+      addresses: {cluster: [10.80.33.1]}
+  contains:
+    changed:
+      description: Whether anything was done, or would be in check mode.
+      type: bool
+      returned: always
+    actions:
+      description: What was done, or would be in check mode, in this order.
+      type: list
+      elements: str
+      returned: always
+    exists:
+      description: Whether it exists. In check mode, whether it exists already.
+      type: bool
+      returned: always
+    status:
+      description: V(Running), V(Stopped), V(Frozen) or V(absent).
+      type: str
+      returned: always
+    addresses:
+      description: Its addresses by the name of the interface in it.
+      type: dict
+      returned: always
+    error:
+      description: Why it failed.
+      type: str
+      returned: where it failed
+errors:
+  description: All that went wrong, one sentence each.
+  returned: on failure
+  type: list
+  elements: str
+"""
+
+import typing as t
+
+from ansible_collections.bcm.datacenter.plugins.module_utils import _lxd_instances as instances
+from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_module import LXDModule
+
+
+def main() -> None:
+    spec: dict[str, t.Any] = {
+        "instances": {
+            "type": "list",
+            "elements": "dict",
+            "required": True,
+            "options": {**instances.INSTANCE_SPEC, "timeout": {"type": "int"}},
+        },
+        "timeout": {"type": "int", "default": 300},
+        "threads": {"type": "int", "default": 8},
+    }
+    LXDModule(spec, project=True).run(instances.run_many)
+
+
+if __name__ == "__main__":
+    main()
