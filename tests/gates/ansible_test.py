@@ -22,7 +22,18 @@ from gates.checkout import CHECKOUT, cache_dir, copy_to
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 # Not part of the collection: checked by ruff and mypy.
-WITHOUT = ("collections", "lab", "scripts", "benchmarks", ".ci", "molecule")
+WITHOUT = (
+    "collections",
+    "lab",
+    "scripts",
+    "benchmarks",
+    ".ci",
+    "molecule",
+    "tests/run",
+    "tests/gates",
+    "tests/e2e",
+    "tests/soak",
+)
 # ansible-test fetches pip's installer from a host of its own. This stands in for it: pip as it comes with Python.
 GET_PIP = """
 import subprocess
@@ -49,7 +60,7 @@ def make_home() -> Path:
     pip_conf.write_text("[global]\n" + "".join(f"{key} = {value}\n" for key, value in settings.items()))
     from ansible_test._internal.python_requirements import get_venv_packages
 
-    version = get_venv_packages(argparse.Namespace(version=PYTHON))["pip"]  # type: ignore[arg-type]
+    version = get_venv_packages(argparse.Namespace(version=PYTHON))["pip"]
     installer = home / f".ansible/test/cache/get_pip_{version.replace('.', '_')}.py"
     installer.parent.mkdir(parents=True, exist_ok=True)
     installer.write_text(GET_PIP)

@@ -50,6 +50,6 @@ def copy_to(target: Path, without: tuple[str, ...] = ()) -> None:
     """Copy the files, links as links, to a new folder."""
     for path in files():
         name = path.relative_to(CHECKOUT)
-        if name.parts[0] not in without:
+        if not any(name.is_relative_to(top) for top in without):
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, target / name)
