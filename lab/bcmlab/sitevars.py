@@ -23,19 +23,18 @@ def facts(
 ) -> dict[str, Any]:
     """The facts, in the declaration's own keys."""
     found: dict[str, Any] = {
-        "lxd": {"socket": str(config.socket)},
         "pool": {"driver": "btrfs", "size": config.pool_size},
         "mirrors": {
             "apt": {"debian": mirrors.debian, "security": mirrors.security},
             "images": {"server": config.images_url, "protocol": "simplestreams", "alias": IMAGE_ALIAS},
-            "docker_hub": config.hub_url,
+            "registries": {"docker.io": config.hub_url},
             "downloads": {"bitcoin": f"{config.downloads_url}/bitcoin"},
         },
         "extra_ca_certificates": list(certificates),
     }
     if releases:
         found["versions"] = {"bitcoin": releases["version"]}
-        found["signers"] = {"bitcoin": releases["signers"]}
+        found["stacks"] = {"bitcoin": {"signers": releases["signers"], "signatures": 2}}
     return found
 
 
