@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import posixpath
+import re
 import time
 import typing as t
 
@@ -60,6 +61,17 @@ def read_file(client: LXDClient, name: str, path: str) -> bytes | None:
     return None
 
 
+def console_of(client: LXDClient, name: str) -> str:
+    """The last words on an instance's console, for one that did not get up."""
+    try:
+        status, _headers, content = client.raw("GET", api_path("instances", name, "console"))
+    except LXDError:
+        return ""
+    text = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", content.decode(errors="replace")) if status == 200 else ""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return f" Its console ends: {' | '.join(lines[-4:])}" if lines else ""
+
+
 def _cloud_init(client: LXDClient, name: str) -> bool:
     content = read_file(client, name, CLOUD_INIT_RESULT)
     if content is None:
@@ -95,7 +107,9 @@ def wait_for(client: LXDClient, name: str, what: str, timeout: float) -> None:
             looked_alive = now
             status = client.get(api_path("instances", name))["status"]
             if status != "Running":
-                raise LXDUnreachable(f"Instance {name} is {status} while {AWAITED[what]} was awaited.")
+                raise LXDUnreachable(
+                    f"Instance {name} is {status} while {AWAITED[what]} was awaited.{console_of(client, name)}"
+                )
         if now >= deadline:
             hint = f" ({CLOUD_INIT_RESULT} did not appear: is cloud-init in its image?)" if what == "cloud-init" else ""
             raise LXDTimeout(f"Instance {name}: {AWAITED[what]} was awaited in vain for {timeout:g} s{hint}.")
