@@ -13,13 +13,14 @@ import sys
 import time
 from typing import Any
 
-from . import hub, image, sitevars, state, world
+from . import builder, downloads, hub, image, node, sitevars, state, world
 from .cache import Cache
 from .config import PROJECT, WORLD, Config, LabError, from_environment
 from .daemon import Daemon
-from .host import extra_certificates, install_packages, machine_mirrors, require_root, require_space
+from .host import extra_certificates, install_packages, kernel_settings, machine_mirrors, require_root, require_space
 from .lxc import Lxc, projects_beside
 from .proc import locked
+from .signing import Signers
 from .steps import Step, run_steps
 
 
@@ -49,6 +50,7 @@ class Up:
         self.mirrors = machine_mirrors()
         self.daemon = Daemon(config)
         self.lxc = Lxc(config)
+        self.signers = Signers(config.directory / "signers")
         self.made: dict[str, Any] = {}
 
     def run(self) -> None:
@@ -57,7 +59,8 @@ class Up:
         run_steps(
             [
                 Step("packages", install_packages),
-                Step("LXD", self.daemon.up, ["packages"]),
+                Step("kernel settings", kernel_settings),
+                Step("LXD", self.daemon.up, ["packages", "kernel settings"]),
                 Step("pool and bridge", lambda: world.fabric(self.lxc), ["LXD"]),
                 Step("base image", self.base_image, ["packages"]),
                 Step("Hub's images", self.hub_images, ["packages", "base image"]),
@@ -69,7 +72,11 @@ class Up:
                 ),
                 Step("world", lambda: world.world(self.lxc), ["image into LXD", "image server"]),
                 Step("Docker Hub", lambda: hub.fill(self.config, self.made["hub"]), ["world", "Hub's images"]),
-                Step("site variables", self.site_vars, ["world"]),
+                Step("signers", self.signers.ensure, ["packages"]),
+                Step("Bitcoin's tarball", self.bitcoin, ["image into LXD"]),
+                Step("downloads", self.downloads, ["Bitcoin's tarball", "signers"]),
+                Step("lab's own node", self.node, ["Bitcoin's tarball", "world"]),
+                Step("site variables", self.site_vars, ["downloads"]),
             ],
             say,
         )
@@ -84,9 +91,23 @@ class Up:
         self.made["hub"], made = hub.hub_images(self.cache, self.mirrors)
         return "made from the archive" if made else ""
 
+    def bitcoin(self) -> str:
+        """Bitcoin Knots as its makers pack it."""
+        self.made["bitcoin"], made = builder.bitcoin(self.cache, self.lxc, self.mirrors)
+        return "packed in a builder" if made else ""
+
+    def downloads(self) -> str:
+        """Releases with signatures."""
+        self.made["release"], did = downloads.offer(self.made["bitcoin"], self.config.www, self.signers)
+        return did
+
+    def node(self) -> str:
+        """Where the lab's coins are, and its mining."""
+        return node.ensure(self.lxc, self.made["bitcoin"])
+
     def site_vars(self) -> str:
         """What a site has to know."""
-        found = sitevars.facts(self.config, self.mirrors, extra_certificates(), self.made.get("releases"))
+        found = sitevars.facts(self.config, self.mirrors, extra_certificates(), self.made["release"])
         return sitevars.write(self.config, found)
 
 
@@ -121,6 +142,7 @@ def status(config: Config) -> dict[str, Any]:
     answer["sites"] = [name.removeprefix("bcm-") for name in projects_beside(lxc)]
     checks = {"images": (80, f"/images/{image.PRODUCTS}"), "docker_hub": (5000, "/v2/library/debian/tags/list")}
     answer["services"] = {name: _answers(config.world, port, path) for name, (port, path) in checks.items()}
+    answer["services"]["bitcoin_node"] = WORLD in answer["instances"] and node.height(lxc) is not None
     answer["site_vars"] = str(config.site_vars) if config.site_vars.exists() else None
     answer["up"] = answer["instances"].get(WORLD) == "Running" and all(answer["services"].values())
     return answer
@@ -150,6 +172,16 @@ def tell(answer: dict[str, Any]) -> None:
         say(f"  {name:<11} {'answers' if well else 'does not answer'}")
     say(f"  sites       {', '.join(answer['sites']) or 'none'}")
     say("The lab is up." if answer["up"] else "The lab is not whole. `lab/lab up` goes on from here.")
+
+
+def bitcoin_cli(config: Config, arguments: list[str]) -> int:
+    """The lab's own node, by its own command line client."""
+    try:
+        say(node.cli(Lxc(config), *arguments).rstrip())
+    except LabError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
 
 
 def env(config: Config) -> None:
@@ -197,7 +229,12 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("env", help='print variables for a shell: eval "$(lab/lab env)"')
     remove = commands.add_parser("purge", help="remove the lab and all data in it")
     remove.add_argument("--cache", action="store_true", help="and what is slow to make")
-    options = parser.parse_args(arguments)
+    commands.add_parser(
+        "bitcoin-cli", help="ask the lab's own node, where its coins and its mining are", add_help=False
+    )
+    options, rest = parser.parse_known_args(arguments)
+    if rest and options.command != "bitcoin-cli":
+        parser.error(f"unknown arguments: {' '.join(rest)}")
     try:
         config = from_environment()
         if options.command == "up":
@@ -206,6 +243,8 @@ def main(arguments: list[str] | None = None) -> int:
             down(config, options.grace)
         elif options.command == "env":
             env(config)
+        elif options.command == "bitcoin-cli":
+            return bitcoin_cli(config, rest)
         elif options.command == "purge":
             purge(config, options.cache)
         else:

@@ -174,3 +174,27 @@ def require_space(path: Path, gib: float) -> None:
     free = shutil.disk_usage(where).free / 2**30
     if free < gib:
         raise LabError(f"{where} has {free:.1f} GiB free, the lab needs {gib:.0f} GiB: make room or set BCM_LAB_DIR.")
+
+
+# What many containers together need of the kernel, as LXD's own production guide has it: all of them count as one user.
+KERNEL_LEAST = {
+    "fs/inotify/max_user_instances": 8192,
+    "fs/inotify/max_user_watches": 1048576,
+    "kernel/keys/maxkeys": 2000,
+    "kernel/keys/maxbytes": 2000000,
+}
+
+
+def kernel_settings(root: Path = Path("/proc/sys")) -> str:
+    """Raise what falls short. It lasts until the machine boots again; more than asked for is left."""
+    raised = []
+    for name, least in KERNEL_LEAST.items():
+        setting = root / name
+        if int(setting.read_text()) >= least:
+            continue
+        try:
+            setting.write_text(f"{least}\n")
+        except OSError as error:
+            raise LabError(f"{name.replace('/', '.')} must be at least {least}, and cannot be set: {error}") from error
+        raised.append(name.rpartition("/")[2])
+    return f"raised {', '.join(raised)}" if raised else ""

@@ -90,3 +90,12 @@ def projects_beside(lxc: Lxc) -> Sequence[str]:
     """Other projects on the lab's daemon: the sites."""
     names = lxc.query("/1.0/projects") or []
     return sorted(name for name in (url.rpartition("/")[2] for url in names) if name not in {"default", PROJECT})
+
+
+def overlay(root: Path) -> dict[str, tuple[bytes, int]]:
+    """The files below a folder, as they shall lie in an instance: path -> (content, mode)."""
+    files = sorted(path for path in root.rglob("*") if path.is_file())
+    return {
+        f"/{path.relative_to(root)}": (path.read_bytes(), 0o755 if path.stat().st_mode & 0o100 else 0o644)
+        for path in files
+    }

@@ -18,12 +18,9 @@ HEAD = """\
 """
 
 
-def facts(
-    config: Config, mirrors: Mirrors, certificates: Sequence[str], releases: Mapping[str, Any] | None
-) -> dict[str, Any]:
+def facts(config: Config, mirrors: Mirrors, certificates: Sequence[str], release: Mapping[str, Any]) -> dict[str, Any]:
     """The facts, in the declaration's own keys."""
-    found: dict[str, Any] = {
-        "pool": {"driver": "btrfs", "size": config.pool_size},
+    return {
         "mirrors": {
             "apt": {"debian": mirrors.debian, "security": mirrors.security},
             "images": {"server": config.images_url, "protocol": "simplestreams", "alias": IMAGE_ALIAS},
@@ -31,11 +28,9 @@ def facts(
             "downloads": {"bitcoin": f"{config.downloads_url}/bitcoin"},
         },
         "extra_ca_certificates": list(certificates),
+        "versions": {"bitcoin-knots": release["version"]},
+        "stacks": {"bitcoin": {"signers": release["signers"], "signatures": 2}},
     }
-    if releases:
-        found["versions"] = {"bitcoin": releases["version"]}
-        found["stacks"] = {"bitcoin": {"signers": releases["signers"], "signatures": 2}}
-    return found
 
 
 def as_yaml(value: Any, indent: int = 0) -> str:

@@ -15,7 +15,7 @@ from .cache import content_key
 from .config import IMAGE_ALIAS, POOL, PROJECT, RECIPES, WORLD, Config, LabError
 from .host import package_list
 from .image import BaseImage
-from .lxc import Lxc
+from .lxc import Lxc, overlay
 
 OVERLAY = RECIPES / "world"
 SERVICES = ("nginx", "docker-registry")
@@ -62,14 +62,9 @@ def import_image(lxc: Lxc, image: BaseImage) -> str:
     return f"{IMAGE_ALIAS} is {fingerprint[:12]}"
 
 
-def _overlay() -> dict[str, tuple[bytes, int]]:
-    files = sorted(path for path in OVERLAY.rglob("*") if path.is_file())
-    return {f"/{path.relative_to(OVERLAY)}": (path.read_bytes(), path.stat().st_mode & 0o755) for path in files}
-
-
 def recipe(config: Config) -> str:
     """A hash of all that makes the world: another one means it has to be made up to date."""
-    files = {name: (content.decode(), mode) for name, (content, mode) in _overlay().items()}
+    files = {name: (content.decode(), mode) for name, (content, mode) in overlay(OVERLAY).items()}
     return content_key("world 1", package_list("world"), files, config.world)
 
 
@@ -114,7 +109,7 @@ def _provision(lxc: Lxc) -> None:
     lxc.exec(WORLD, "rm", "-f", "/etc/nginx/conf.d/world.conf")
     lxc.exec(WORLD, "sh", "-ec", script, "sh", *package_list("world"))
     lxc.exec(WORLD, "rm", "-f", "/etc/nginx/sites-enabled/default")
-    lxc.push_tree(WORLD, _overlay())
+    lxc.push_tree(WORLD, overlay(OVERLAY))
     lxc.exec(WORLD, "systemctl", "enable", "-q", *SERVICES)
     lxc.exec(WORLD, "systemctl", "restart", *SERVICES)
 
