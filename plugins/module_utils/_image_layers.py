@@ -41,9 +41,9 @@ def _relative(name: str, strip: int) -> str | None:
 
 
 def archive_entries(path: str, strip: int, take: list[str], dest: str) -> list[Entry]:
-    """What the patterns `take` choose from a tarball, as entries below `dest`. Each pattern must find something."""
+    """What the patterns `take` choose from a tarball, as entries below `dest`. A plain name must be there."""
     found: dict[str, Entry] = {}
-    unused = set(take)
+    unused = {pattern for pattern in take if not any(sign in pattern for sign in "*?[")}
     with tarfile.open(path) as archive:
         for member in archive:
             name = _relative(member.name, strip)

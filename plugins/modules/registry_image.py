@@ -108,7 +108,7 @@ options:
         type: int
         default: 1
       take:
-        description: Shell patterns for the names of the files to take. Each must find something.
+        description: Names of the files to take, each of which must be there, and shell patterns for names.
         type: list
         elements: str
         required: true

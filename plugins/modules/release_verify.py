@@ -70,9 +70,8 @@ options:
       key:
         description:
           - The public key, as armoured text, a path on the host, or a URL.
-          - It may come from anywhere, since it must have the O(signers[].fingerprint).
+          - It may come from anywhere, since it must have the O(signers[].fingerprint). A signer without one cannot count.
         type: str
-        required: true
       source:
         description: Where the fingerprint was published. For people alone.
         type: str
@@ -262,7 +261,9 @@ class Release:
                 self.notes.append(f"key of {signer.name}: {exc}")
         return [signer for signer, _key in named]
 
-    def _key(self, given: str) -> bytes:
+    def _key(self, given: str | None) -> bytes | None:
+        if not given:
+            return None
         if "-----BEGIN PGP" in given:
             return given.encode()
         if urllib.parse.urlsplit(given).scheme in ("http", "https"):
@@ -354,7 +355,7 @@ def main() -> None:
     signer = {
         "name": {"type": "str", "required": True},
         "fingerprint": {"type": "str", "required": True},
-        "key": {"type": "str", "required": True, "no_log": False},
+        "key": {"type": "str", "no_log": False},
         "source": {"type": "str"},
     }
     module = AnsibleModule(
