@@ -11,8 +11,8 @@ name: site
 short_description: A data centre, from the file that declares it
 version_added: 0.1.0
 description:
-  - Reads a declaration, C(site.bcm.yml), checks it strictly, and expands it to named hosts with stable addresses, groups, and
-    variables that begin with C(bcm_).
+  - Reads a declaration, C(site.bcm.yml), checks it strictly, and expands it to named hosts with stable addresses,
+    groups, and variables that begin with C(bcm_).
   - Everything that is wrong is reported at once, each with file and line, key, value, and what is allowed there.
   - Values are data. A template in a declaration stays the text it is; for templates there is C(group_vars) beside it.
   - Adding a tier, raising a count or adding an endpoint changes no variable of a host that was there before.
@@ -35,13 +35,16 @@ options:
     required: true
   overrides:
     description:
-      - Further files with the same keys, laid over the declaration in this order. What is true of one machine only can stand there.
+      - Further files with the same keys, laid over the declaration in this order.
+      - What is true of one machine only can stand there.
       - Mappings are merged key by key, lists of things with a name by name, all else is replaced.
     type: list
     elements: dict
     suboptions:
       path:
-        description: Path of the file, from the folder of the declaration. C(${NAME}) and C(${NAME:-default}) are read from the environment.
+        description:
+          - Path of the file, from the folder of the declaration.
+          - C(${NAME}) and C(${NAME:-default}) are read from the environment.
         type: str
         required: true
       optional:
@@ -84,7 +87,8 @@ options:
     description: The addresses of the site, a private C(/16). By default one that follows from O(name).
     type: str
   networks:
-    description: C(subnet), C(bridge) and C(mtu) of the networks V(outside), V(gateway), V(cluster), where they are to differ.
+    description:
+      - C(subnet), C(bridge) and C(mtu) of the networks V(outside), V(gateway), V(cluster), where they are to differ.
     type: dict
   tiers:
     description:
@@ -171,16 +175,17 @@ class InventoryModule(BaseInventoryPlugin):
         super().parse(inventory, loader, path, cache)
         if NETADDR_ERROR is not None:
             raise AnsibleParserError(
-                "The inventory bcm.datacenter.site needs the Python library netaddr where Ansible runs: pip install netaddr"
+                "bcm.datacenter.site needs the Python library netaddr where Ansible runs: pip install netaddr"
             ) from NETADDR_ERROR
         try:
             site = load_site(_shown(path), os.environ, sys.executable)
         except DeclarationError as error:
             count = len(error.findings)
             raise AnsibleParserError(
-                f"{_shown(path)} cannot be used, nothing was changed. {count} {'thing is' if count == 1 else 'things are'} wrong:\n"
+                f"{_shown(path)} cannot be used, and nothing was touched. "
+                f"{count} {'thing is' if count == 1 else 'things are'} wrong:\n"
                 + "\n".join(f"  {finding}" for finding in error.findings)
-            ) from error
+            ) from None
         # Plain text is what Ansible takes for data: only text that it has read from a file itself is a template.
         for group, hosts in site.groups.items():
             inventory.add_group(group)

@@ -24,7 +24,7 @@ NETWORKS = ("outside", "gateway", "cluster")
 # Third octet and prefix of each network in the site's /16.
 _SUBNETS = {"outside": (0, 24), "gateway": (16, 20), "cluster": (32, 20)}
 
-# Blocks of 256 addresses in gateway and cluster: tiers that the collection knows have theirs (TIERS), others share these.
+# Blocks of 256 addresses in gateway and cluster: tiers that the collection knows have theirs (TIERS), the rest gets these.
 FREE_BLOCKS = range(5, 15)
 BUILDER_BLOCK = 15
 
@@ -74,6 +74,11 @@ def address(network: str, subnet_of_network: str, block_of_tier: int, index: int
     """Return the address of instance INDEX of a tier in a network."""
     offset = 10 + index if network == "outside" else block_of_tier * 256 + index
     return str(IPNetwork(subnet_of_network).network + offset)
+
+
+def network_of(text: str) -> Any:
+    """Return TEXT, which is known to be a network, as one."""
+    return IPNetwork(text)
 
 
 def parse_network(text: str) -> Any | None:

@@ -46,13 +46,13 @@ class Chain:
     default_volume: str
 
 
-# Sizes: m_assumed_blockchain_size and m_assumed_chain_state_size (in GB) of src/kernel/chainparams.cpp of Bitcoin
-# Core's master branch in 2026; Core's own figures for "how much disk will this need". Ports: src/chainparamsbase.cpp and
-# src/kernel/chainparams.cpp of the same; simnet: params.go of btcd.
+# Sizes: m_assumed_blockchain_size and m_assumed_chain_state_size of src/kernel/chainparams.cpp in Bitcoin Core 31.0
+# (February 2026), in GB; they hold about 10 % more than was used then. Ports: the same file and
+# src/chainparamsbase.cpp; simnet: chaincfg and params.go of btcd.
 CHAINS = {
     "mainnet": Chain(_core_ports(8333, 8332, 28332), True, 856 * GB, 14 * GB, "1200GiB"),
-    "testnet4": Chain(_core_ports(48333, 48332, 28342), True, 22 * GB, 2 * GB, "60GiB"),
-    "signet": Chain(_core_ports(38333, 38332, 28352), True, 24 * GB, 4 * GB, "60GiB"),
+    "testnet4": Chain(_core_ports(48333, 48332, 28342), True, 31 * GB, 2 * GB, "80GiB"),
+    "signet": Chain(_core_ports(38333, 38332, 28352), True, 24 * GB, 4 * GB, "80GiB"),
     "regtest": Chain(_core_ports(18444, 18443, 28362), False, 0, 0, "5GiB"),
     "simnet": Chain(Ports(18555, None, 18556, None, None, None, None, None), False, 0, 0, "5GiB"),
 }
@@ -79,9 +79,8 @@ IMPLEMENTATIONS = {
     "btcd": Implementation(("mainnet", "testnet4", "signet", "regtest", "simnet"), None, None),
 }
 
-# Room beside blocks and UTXO set, in GB: what each index takes on mainnet in 2026, scaled to other chains by their size.
-# txindex ~ 65 GB, blockfilterindex ~ 14 GB, coinstatsindex < 1 GB (doc/files.md of Bitcoin Core names them; the
-# figures are those that operators report, rounded up).
+# Room for indexes on mainnet in 2026, as operators report it, rounded up; scaled to other chains by the size of their
+# blocks.
 INDEXES = {"txindex": 65 * GB, "blockfilterindex": 14 * GB, "coinstatsindex": 1 * GB}
 
 # Bitcoin Core refuses a smaller prune target (MIN_DISK_SPACE_FOR_BLOCK_FILES in src/validation.h).

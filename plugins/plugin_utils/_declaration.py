@@ -168,7 +168,7 @@ def _networks(data: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "bridge": settings["bridge"] or _addresses.bridge(name, data["name"]),
                 "subnet": subnet,
                 "nat": nat,
-                "host_address": str(_addresses.parse_network(subnet).network + 1) if nat else None,
+                "host_address": str(_addresses.network_of(subnet).network + 1) if nat else None,
                 "mtu": settings["mtu"],
             }
         )

@@ -128,6 +128,8 @@ def parse(text: str, file: str) -> Document:
     document = Document({}, {(): Place(file, 1)})
     if not isinstance(node, yaml.MappingNode):
         raise DeclarationError([_whole(file, 1, "is not a mapping", "keys with values, such as name: mysite")])
+    if _loops(node, ()):
+        raise DeclarationError([_whole(file, 1, "has an alias that contains itself", "aliases of what is complete")])
     findings: list[Finding] = []
     document.data = _construct(node, (), file, document.places, findings)
     if findings:
@@ -139,11 +141,25 @@ def _whole(file: str, line: int, problem: str, allowed: str) -> Finding:
     return Finding((), problem, allowed, shows_value=False, place=Place(file, line))
 
 
+def _loops(node: yaml.Node, above: tuple[int, ...]) -> bool:
+    if id(node) in above:
+        return True
+    if isinstance(node, yaml.ScalarNode):
+        return False
+    below = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
+    return any(_loops(part, (*above, id(node))) for part in below)
+
+
 def _construct(node: yaml.Node, path: KeyPath, file: str, places: dict[KeyPath, Place], findings: list[Finding]) -> Any:
     place = places.setdefault(path, Place(file, node.start_mark.line + 1))
     if isinstance(node, yaml.MappingNode):
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                findings.append(
+                    Finding(path, "has a key that is not text", "text before each colon", None, False, place)
+                )
+                continue
             key = str(key_node.value)
             below = (*path, key)
             line = Place(file, key_node.start_mark.line + 1)
@@ -160,7 +176,7 @@ def _construct(node: yaml.Node, path: KeyPath, file: str, places: dict[KeyPath, 
         return [_construct(item, (*path, position), file, places, findings) for position, item in enumerate(node.value)]
     try:
         constructor = yaml.SafeLoader("")
-        value = constructor.construct_object(node)  # type: ignore[no-untyped-call]
+        value = constructor.construct_object(node)
     except (yaml.YAMLError, ValueError) as error:
         findings.append(Finding(path, f"cannot be read ({error})", "a plain YAML value", None, False, place))
         return None

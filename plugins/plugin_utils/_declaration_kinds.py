@@ -63,7 +63,9 @@ class Kind:
         if value is None:
             check.refuse(path, value, "has no value", self.allowed)
             return None
-        return self.normal(value, path, check)
+        result = self.normal(value, path, check)
+        # What was refused is not built on; what holds others stays, so that these are looked at.
+        return None if path in check.bad and not isinstance(self, (ListOf, MapOf, Keys)) else result
 
     def normal(self, value: Any, path: KeyPath, check: Check) -> Any:
         """Like check, for a value that is not null."""

@@ -42,7 +42,11 @@ def reference() -> str:
             allowed = "items with the keys below"
         cells = (f"`{path}`", kind.about, kind.word, allowed, default)
         lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
-    lines += ["", "| tier | block | networks | image | count | cpu | memory (least) | disk |", "|---|---|---|---|---|---|---|---|"]
+    lines += [
+        "",
+        "| tier | block | networks | image | count | cpu | memory (least) | disk |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     for name, facts in [*TIERS.items(), ("any other", APP)]:
         block = "5 to 14" if facts.block is None else facts.block
         least = show(f"{facts.memory_minimum // 1024**2}MiB")

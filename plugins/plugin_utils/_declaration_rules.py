@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note: this is PRIVATE to the collection.
-"""What the values of a declaration must be to each other. Each rule looks only at values that are sound by themselves."""
+"""What the values of a declaration must be to each other. A rule looks only at values that are sound by themselves."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ Data = dict[str, Any]
 
 # The volume that the stack `bitcoin` brings with it.
 BITCOIN_VOLUME = {"name": "bitcoin", "path": "/srv/bitcoin"}
+
+# Shortest and longest prefix of each network: what holds the blocks of the tiers.
+NETWORK_SIZES = {"outside": (16, 24), "gateway": (12, 20), "cluster": (12, 20)}
 
 _RESERVED = ("all", "ungrouped", "endpoints", "lxd_leader", "instances", "app_hosts", "swarm_nodes", "localhost")
 
@@ -48,7 +51,7 @@ def _managers(data: Data, check: Check) -> None:
         check.refuse(
             path,
             count,
-            f"of {count} managers a majority is {count // 2 + 1}, so one more brings no more safety and a split stops the Swarm",
+            f"of {count} managers a majority is {count // 2 + 1}: no more may fail than of {count - 1}",
             "an odd number; 3 survives the loss of one, 1 of none",
         )
 
@@ -98,39 +101,31 @@ def _targets(data: Data, check: Check) -> None:
 
 
 def _networks(data: Data, check: Check) -> None:
-    base_path = ("network",)
-    if not check.sound(("name",)):
-        return
-    if check.sound(base_path) and data["network"] is not None:
-        _private_network(data["network"], base_path, check)
-    subnets = {}
-    bridges: dict[str, str] = {}
+    base = data["network"] or (_addresses.site_network(data["name"]) if data["name"] else None)
+    if data["network"]:
+        base = _private_network(data["network"], ("network",), check)
+    subnets: dict[str, Any] = {}
+    bridges: dict[str | None, str] = {}
     for name in _addresses.NETWORKS:
         settings = data["networks"][name]
         path = ("networks", name, "subnet")
-        if settings["subnet"] is not None:
-            if check.sound(path) and _private_network(settings["subnet"], path, check):
-                kind = settings["subnet"].rsplit("/", 1)[1]
-                least, most = (16, 24) if name == "outside" else (12, 20)
-                if least <= int(kind) <= most:
-                    subnets[name] = _addresses.parse_network(settings["subnet"])
-                else:
-                    check.refuse(
-                        path,
-                        settings["subnet"],
-                        f"a /{kind} does not fit the blocks of the tiers",
-                        f"from /{least} to /{most}",
-                    )
-        elif check.sound(base_path):
-            base = data["network"] or _addresses.site_network(data["name"])
-            subnets[name] = _addresses.parse_network(_addresses.subnet(name, base))
-        bridge = settings["bridge"] or _addresses.bridge(name, data["name"])
-        if bridge in bridges:
+        if settings["subnet"]:
+            least, most = NETWORK_SIZES[name]
+            kind = settings["subnet"].rsplit("/", 1)[1]
+            if int(kind) in range(least, most + 1):
+                subnets[name] = _private_network(settings["subnet"], path, check)
+            else:
+                problem = f"a /{kind} does not fit the blocks of the tiers"
+                check.refuse(path, settings["subnet"], problem, f"from /{least} to /{most}")
+        elif base and check.sound(path):
+            subnets[name] = _addresses.network_of(_addresses.subnet(name, base))
+        bridge = settings["bridge"] or (_addresses.bridge(name, data["name"]) if data["name"] else None)
+        if bridge and bridge in bridges:
             check.refuse(
                 ("networks", name, "bridge"), bridge, f"is the bridge of {bridges[bridge]} too", "a name of its own"
             )
         bridges[bridge] = name
-    for one, other in combinations(subnets, 2):
+    for one, other in combinations([name for name in subnets if subnets[name]], 2):
         if _addresses.overlap(subnets[one], subnets[other]):
             declared = other if data["networks"][other]["subnet"] is not None else one
             rest = one if declared == other else other
@@ -142,7 +137,8 @@ def _networks(data: Data, check: Check) -> None:
             )
 
 
-def _private_network(text: str, path: tuple[str | int, ...], check: Check) -> bool:
+def _private_network(text: str, path: tuple[str | int, ...], check: Check) -> Any | None:
+    """Return the network that TEXT means, if it means one, and note what is wrong with it."""
     network = _addresses.parse_network(text)
     if network is None:
         check.refuse(path, text, "is not a network", "an IPv4 network, such as 10.77.0.0/16")
@@ -154,9 +150,7 @@ def _private_network(text: str, path: tuple[str | int, ...], check: Check) -> bo
         for taken, reason in _addresses.TAKEN.items():
             if _addresses.overlap(network, _addresses.parse_network(taken)):
                 check.refuse(path, text, f"overlaps {taken}: {reason}", f"a network outside {taken}")
-                return False
-        return True
-    return False
+    return network.cidr if network is not None else None
 
 
 def _blocks(data: Data, check: Check) -> None:
@@ -204,7 +198,7 @@ def _stack_places(data: Data, check: Check) -> None:
                 path,
                 tier,
                 f"is no tier of this site{suggestion(tier, apps)}",
-                f"{', '.join(apps) or 'a tier that is declared'}; declare it, for example as tiers: {{{tier}: {{count: 1}}}}",
+                f"{', '.join(apps) or 'a tier that is declared'}; to declare it: tiers: {{{tier}: {{count: 1}}}}",
             )
         elif data["tiers"][tier]["count"] == 0:
             check.refuse(("tiers", tier, "count"), 0, f"the stack {stack} has nowhere to run", "at least 1")
@@ -247,6 +241,8 @@ def _bitcoin(data: Data, check: Check) -> None:
     path = ("stacks", "bitcoin")
     if not bitcoin:
         return
+    if data["chain"] and check.sound((*path, "prune"), (*path, "indexes"), (*path, "volume_size")):
+        _bitcoin_volume(data, check)
     if check.sound((*path, "prune"), (*path, "indexes")) and bitcoin["prune"] and bitcoin["indexes"]["txindex"]:
         check.refuse(
             (*path, "prune"),
@@ -254,8 +250,6 @@ def _bitcoin(data: Data, check: Check) -> None:
             "an index of all transactions needs all blocks",
             "either prune or indexes.txindex, not both",
         )
-    if check.sound((*path, "prune"), (*path, "indexes"), (*path, "volume_size"), ("chain",)) or _only_tor(data, check):
-        _bitcoin_volume(data, check)
     tier = data["tiers"].get(bitcoin["tier"])
     if tier and bitcoin["dbcache"] is not None and check.sound((*path, "dbcache"), ("tiers", bitcoin["tier"], "size")):
         memory = _sizes.to_bytes(tier["size"]["memory"]) // _sizes.MIB
@@ -263,22 +257,12 @@ def _bitcoin(data: Data, check: Check) -> None:
             check.refuse(
                 (*path, "dbcache"),
                 bitcoin["dbcache"],
-                f"an instance of the tier {bitcoin['tier']} has {memory} MiB of memory, and the node needs some beside its cache",
+                f"an instance of its tier has {memory} MiB of memory, and the node needs some beside its cache",
                 f"at most {memory * 3 // 4}, or more memory in tiers.{bitcoin['tier']}.size",
             )
-    if check.sound((*path, "signers"), (*path, "signatures")) and bitcoin["signers"] and bitcoin["signatures"]:
-        if bitcoin["signatures"] > len(bitcoin["signers"]):
-            check.refuse(
-                (*path, "signatures"),
-                bitcoin["signatures"],
-                f"there are {len(bitcoin['signers'])} signers",
-                f"at most {len(bitcoin['signers'])}",
-            )
-
-
-def _only_tor(data: Data, check: Check) -> bool:
-    # A chain that is refused for want of Tor is known all the same, and the rest can be judged.
-    return data["chain"] in _chains.CHAINS and check.sound(("stacks", "bitcoin"))
+    signers, wanted = bitcoin["signers"], bitcoin["signatures"]
+    if check.sound((*path, "signers"), (*path, "signatures")) and signers and wanted and wanted > len(signers):
+        check.refuse((*path, "signatures"), wanted, f"there are {len(signers)} signers", f"at most {len(signers)}")
 
 
 def _bitcoin_volume(data: Data, check: Check) -> None:

@@ -8,13 +8,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from . import _chains
-from ._declaration_kinds import Bool, Choice, Int, Keys, Kind, ListOf, MapOf, Size, Text, Url
+from ._declaration_file import KeyPath
+from ._declaration_kinds import Bool, Check, Choice, Int, Keys, Kind, ListOf, MapOf, Size, Text, Url
 from ._sizes import GIB, MIB
 
-NAME = r"[a-z][a-z0-9-]{0,19}"
-NAME_ALLOWS = "a small letter, then at most 19 small letters, digits or dashes"
+NAME = r"[a-z]([a-z0-9-]{0,18}[a-z0-9])?"
+NAME_ALLOWS = "a small letter, then at most 19 small letters, digits or dashes, no dash at the end"
 TIER = r"[a-z][a-z0-9]{0,15}"
 TIER_ALLOWS = "a small letter, then at most 15 small letters or digits"
 ENDPOINT = r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?"
@@ -102,13 +104,14 @@ def tier(facts: TierFacts) -> Keys:
                 item=Text(pattern=r"[^\n]*", allows="text of one line"),
             ),
             "block": Int(
-                about="Which block of 256 addresses of each network the tier owns. Only for tiers that the collection does not know; by default it follows from the name.",
+                about="Which block of 256 addresses of each network the tier owns, if the collection does not know the "
+                "tier; `null`: it follows from the name.",
                 nullable=True,
                 low=5,
                 high=14,
             ),
             "target": Target(
-                about="The endpoint for new instances of the tier, or a list of endpoints, the first for index 1, and so on.",
+                about="The endpoint for new instances of the tier, or a list, the first for index 1, and so on.",
                 nullable=True,
             ),
         }
@@ -122,7 +125,7 @@ class Target(Kind):
     word = "text or list of text"
     allowed = "the name of an endpoint, or a list of names"
 
-    def normal(self, value, path, check):  # type: ignore[no-untyped-def]
+    def normal(self, value: Any, path: KeyPath, check: Check) -> Any:
         kind: Kind = Text(pattern=ENDPOINT, allows=self.allowed)
         if isinstance(value, list):
             return [kind.check(item, (*path, position), check) for position, item in enumerate(value)]
@@ -153,7 +156,7 @@ def network(least: int, most: int) -> Keys:
                 about="Name of its bridge on the endpoints.",
                 nullable=True,
                 pattern=r"[a-z][a-z0-9-]{1,14}",
-                allows="a small letter, then small letters, digits or dashes; at most 15 characters, as the kernel has no room for more",
+                allows="a small letter, then small letters, digits or dashes, at most 15 (the kernel's limit)",
             ),
             "mtu": Int(
                 about="Largest packet, if the path between endpoints takes less than usual.",
@@ -182,20 +185,31 @@ RPC_USER = Keys(
     }
 )
 
+
+@dataclass(frozen=True, kw_only=True)
+class Fingerprint(Text):
+    """A fingerprint of OpenPGP; in normal form capital letters without spaces."""
+
+    word = "fingerprint"
+    pattern: str = r"[0-9A-Fa-f ]+"
+    allows: str = "all 40 hexadecimal digits"
+
+    def further(self, value: str, path: KeyPath, check: Check) -> Any:
+        digits = value.replace(" ", "").upper()
+        if len(digits) != 40:
+            check.refuse(path, value, f"has {len(digits)} digits", self.allowed)
+        return digits
+
+
 SIGNER = Keys(
     fields={
         "name": Text(about="Who it is.", required=True, pattern=r"[^\n]+", allows="text of one line"),
-        "fingerprint": Text(
-            about="Fingerprint of the primary key, without spaces.",
-            required=True,
-            pattern=r"[0-9A-F]{40}",
-            allows="40 digits of 0-9 and A-F",
-        ),
+        "fingerprint": Fingerprint(about="Fingerprint of the primary key, in full.", required=True),
         "key": Text(
-            about="Path on the controller, or URL, of the public key, where the collection does not carry it.",
+            about="Its public key: armoured text, a path on the controller, or a URL. It may come from anywhere.",
             nullable=True,
-            pattern=r"(https?://|/)\S+",
-            allows="an absolute path or a URL",
+            pattern=r"(https?://|/)\S+|-----BEGIN PGP PUBLIC KEY BLOCK-----.+",
+            allows="an absolute path, a URL, or the key in ASCII armour",
             expands=True,
         ),
         "source": Text(
@@ -379,10 +393,10 @@ SCHEMA = Keys(
                     },
                 ),
                 "registries": MapOf(
-                    about="Registries of container images that may be used, by the name they have in images, with the URL that stands for each.",
+                    about="Registries of container images, by the name that they have in images, with the URL for each. "
+                    "`docker.io` is always there.",
                     keys=REGISTRY,
                     key_allows="the host name of a registry",
-                    default={"docker.io": "https://registry-1.docker.io"},
                     item=Url(),
                 ),
                 "downloads": Keys(

@@ -43,7 +43,10 @@ def to_bytes(value: str | int) -> int:
 
 
 def to_text(size: int) -> str:
-    """Return SIZE in the largest binary unit that shows it exactly: one way to write each size, so that nothing seems changed."""
+    """Return SIZE in the largest binary unit that shows it exactly.
+
+    There is one way to write each size, so that nothing seems changed.
+    """
     for unit in ("TiB", "GiB", "MiB", "KiB"):
         if size and size % _UNITS[unit] == 0:
             return f"{size // _UNITS[unit]}{unit}"
