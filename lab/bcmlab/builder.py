@@ -28,6 +28,9 @@ def bitcoin(cache: Cache, lxc: Lxc, mirrors: Mirrors) -> tuple[Path, bool]:
 
 def build(lxc: Lxc, script: Path, folder: Path) -> None:
     """Run a script in a fresh container, with the folder for its results as its argument, and bring them here."""
+    for left in lxc("list", "builder-", "--format", "csv", "--columns", "n").split():
+        # Of a run that was killed: the lab is locked, so nobody else builds in it.
+        lxc("delete", "--force", left)
     name = f"builder-{uuid.uuid4().hex[:6]}"
     try:
         # Ephemeral: gone when it stops, also when the lab is stopped in the middle.

@@ -15,8 +15,9 @@ from .lxc import Lxc, overlay
 OVERLAY = RECIPES / "node"
 WALLET = "lab"
 CLIENT = ("/opt/bitcoin/bin/bitcoin-cli", "-conf=/etc/bitcoin/bitcoin.conf", "-datadir=/var/lib/bitcoin")
-# The first block's coins can be spent after a hundred more.
-MATURE = 101
+# Blocks whose coins are the wallet's; they can be spent after a hundred more, whose coins are nobody's.
+COINS = 10
+MATURITY = 100
 
 
 def ensure(lxc: Lxc, built: Path) -> str:
@@ -42,9 +43,11 @@ def ensure(lxc: Lxc, built: Path) -> str:
         found = f'"{WALLET}"' in cli(lxc, "listwalletdir")
         call, name = ("loadwallet", "filename") if found else ("createwallet", "wallet_name")
         cli(lxc, "-named", call, f"{name}={WALLET}", "load_on_startup=true")
-    if blocks < MATURE:
-        cli(lxc, f"-rpcwallet={WALLET}", "-generate", str(MATURE - blocks))
-        did = f"{did or 'has'} with {MATURE} blocks"
+    if blocks < COINS:
+        cli(lxc, f"-rpcwallet={WALLET}", "-generate", str(COINS - blocks))
+    if blocks < COINS + MATURITY:
+        cli(lxc, "generatetodescriptor", str(COINS + MATURITY - max(blocks, COINS)), "raw(51)")
+        did = f"{did or 'has'} with {COINS + MATURITY} blocks"
     return did
 
 
