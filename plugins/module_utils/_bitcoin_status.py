@@ -31,7 +31,7 @@ def _empty(running: bool, reason: str) -> dict[str, t.Any]:
         "peers": None,
         "tip_age": None,
         "version": None,
-        "warnings": [],
+        "node_warnings": [],
         "indexes": {},
     }
 
@@ -76,7 +76,7 @@ def assess(status: dict[str, t.Any], now: float, min_peers: int, max_tip_age: in
         peers=network["connections"],
         tip_age=max(0, int(now - chain.get("time", chain["mediantime"]))),
         version=network["subversion"].strip("/"),
-        warnings=_as_list(chain.get("warnings")),
+        node_warnings=_as_list(chain.get("warnings")),
         indexes={index: facts["synced"] for index, facts in indexes.items()},
     )
     result["reason"] = _not_ready(result, min_peers, max_tip_age)

@@ -137,8 +137,8 @@ indexes:
   returned: always
   type: dict
   sample: {txindex: true}
-warnings:
-  description: Its own warnings.
+node_warnings:
+  description: What it warns of itself.
   returned: always
   type: list
   elements: str
