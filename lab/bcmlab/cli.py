@@ -141,18 +141,11 @@ def status(config: Config) -> dict[str, Any]:
     answer["instances"] = {item["name"]: item["status"] for item in instances}
     answer["sites"] = [name.removeprefix("bcm-") for name in projects_beside(lxc)]
     checks = {"images": (80, f"/images/{image.PRODUCTS}"), "docker_hub": (5000, "/v2/library/debian/tags/list")}
-    answer["services"] = {name: _answers(config.world, port, path) for name, (port, path) in checks.items()}
+    answer["services"] = {name: world.answers(config.world, port, path) for name, (port, path) in checks.items()}
     answer["services"]["bitcoin_node"] = WORLD in answer["instances"] and node.height(lxc) is not None
     answer["site_vars"] = str(config.site_vars) if config.site_vars.exists() else None
     answer["up"] = answer["instances"].get(WORLD) == "Running" and all(answer["services"].values())
     return answer
-
-
-def _answers(host: str, port: int, path: str) -> bool:
-    try:
-        return world.http_get(host, port, path)[0] == 200
-    except OSError:
-        return False
 
 
 def tell(answer: dict[str, Any]) -> None:

@@ -88,9 +88,12 @@ class Daemon:
             self.pid_file.forget()
             self._stop_lxcfs()
             return ""
-        run(["lxd", "shutdown", f"--timeout={grace}"], env=self.env, check=False, timeout=grace + 60)
+        done = run(["lxd", "shutdown", f"--timeout={grace}"], env=self.env, check=False, timeout=grace + 60)
         if not _gone(pid, 15):
-            self._kill(pid)
+            raise LabError(
+                f"LXD has not stopped within {grace} s: {last_words(done.stderr)}\n"
+                "An instance may need longer to stop. Give it more with --grace, or stop that instance first."
+            )
         self.pid_file.forget()
         self._stop_lxcfs()
         return "stopped the instances and LXD"
@@ -140,16 +143,18 @@ class Daemon:
         """Containers see their own /proc/meminfo and so on through it."""
         if self.lxcfs_pid_file.pid() is not None:
             return ""
+        left = False
         listing = run(self._in_namespace(["cat", "/proc/self/mountinfo"])).stdout
         if f" {LXCFS_MOUNT} " in listing:
             alive = run(self._in_namespace(["test", "-e", f"{LXCFS_MOUNT}/proc"]), check=False).returncode == 0
             if alive:
                 return ""  # the machine's own, taken over when the namespace was made
             run(self._in_namespace(["umount", "-l", LXCFS_MOUNT]))
+            left = True
         Path(LXCFS_MOUNT).mkdir(parents=True, exist_ok=True)
         own_pid_file = f"--pidfile={self.config.directory / 'lxcfs.pid'}"
         self.lxcfs_pid_file.write(self._spawn("lxcfs", ["lxcfs", "-f", own_pid_file, LXCFS_MOUNT]))
-        return "started lxcfs"
+        return "started lxcfs again: instances that run must be restarted to see it" if left else ""
 
     def _stop_lxcfs(self) -> None:
         pid = self.lxcfs_pid_file.pid()

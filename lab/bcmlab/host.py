@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from .config import RECIPES, LabError
-from .proc import run
+from .proc import last_words, run
 
 APT = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
 APT_OPTIONS = ["-o", "Dpkg::Options::=--force-confold", "-o", "DPkg::Lock::Timeout=600", "-q"]
@@ -46,9 +47,21 @@ def install_packages() -> str:
         install = ["apt-get", "install", "-y", "--no-install-recommends", *APT_OPTIONS, *missing]
         if run(install, env=APT, timeout=900, check=False).returncode != 0:
             # The lists of packages may be old, or were never fetched.
-            run(["apt-get", "update", *APT_OPTIONS], env=APT)
+            _update_lists()
             run(install, env=APT, timeout=900)
     return f"installed {len(missing)} packages: {', '.join(missing[:4])}{', …' if len(missing) > 4 else ''}"
+
+
+def _update_lists(seconds: int = 300) -> None:
+    """apt waits for the lock of the packages, but not for that of their lists."""
+    deadline = time.monotonic() + seconds
+    while True:
+        done = run(["apt-get", "update", *APT_OPTIONS], env=APT, check=False)
+        if done.returncode == 0:
+            return
+        if "Could not get lock" not in done.stderr or time.monotonic() > deadline:
+            raise LabError(f"apt-get update ended with {done.returncode}: {last_words(done.stderr)}")
+        time.sleep(2)
 
 
 class _no_service_starts:  # noqa: N801 - reads as a statement

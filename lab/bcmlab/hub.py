@@ -50,7 +50,7 @@ def hub_images(cache: Cache, mirrors: Mirrors) -> tuple[Path, bool]:
             f"--customize-hook=download /bin/busybox {folder / 'busybox'}",
             f'--customize-hook=sh -e {finish} "$1"',
         ]
-        pipe([*bootstrap, SUITE, "-", *archive_lines(mirrors)], ["dd", f"of={rootfs}", "bs=1M", "status=none"])
+        pipe([*bootstrap, SUITE, "-", *archive_lines(mirrors)], ["dd", f"of={rootfs}", "bs=1M", "status=none"], folder)
         debian = [_layer(folder, rootfs.open("rb"))]
         busybox = [_layer(folder, content) for content in busybox_layers((folder / "busybox").read_bytes())]
         rootfs.unlink()

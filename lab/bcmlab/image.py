@@ -65,7 +65,11 @@ def base_image(cache: Cache, mirrors: Mirrors) -> tuple[BaseImage, bool]:
             f'--customize-hook=sh -e {hook} "$1"',
         ]
         pack = ["mksquashfs", "-", str(folder / "rootfs.squashfs"), "-tar", "-quiet", "-no-progress"]
-        pipe([*bootstrap, SUITE, "-", *archive_lines(mirrors)], [*pack, "-comp", "zstd", "-Xcompression-level", "3"])
+        pipe(
+            [*bootstrap, SUITE, "-", *archive_lines(mirrors)],
+            [*pack, "-comp", "zstd", "-Xcompression-level", "3"],
+            folder,
+        )
         now = datetime.datetime.now(datetime.UTC)
         _write_metadata(folder / "lxd.tar.xz", LXD_ARCHITECTURES[arch], int(now.timestamp()))
         info = describe(folder / "lxd.tar.xz", folder / "rootfs.squashfs", arch, now.strftime("%Y%m%d_%H%M%S"))
@@ -101,8 +105,8 @@ def archive_lines(mirrors: Mirrors) -> list[str]:
     return lines
 
 
-def pipe(producer: list[str], consumer: list[str]) -> None:
-    """producer | consumer, and both must succeed."""
+def pipe(producer: list[str], consumer: list[str], scratch: Path) -> None:
+    """producer | consumer, and both must succeed. What they need meanwhile lies in the scratch folder."""
     with (
         tempfile.TemporaryFile() as complaint,
         subprocess.Popen(
@@ -110,6 +114,7 @@ def pipe(producer: list[str], consumer: list[str]) -> None:
             stdout=subprocess.PIPE,
             stderr=complaint,
             stdin=subprocess.DEVNULL,
+            env={**os.environ, "TMPDIR": str(scratch)},
             # mmdebstrap signals its whole process group when it fails; that must not be ours.
             start_new_session=True,
         ) as first,
@@ -225,6 +230,9 @@ def publish(image: BaseImage, www: Path) -> str:
         link_or_copy(image.folder / name, target)
     for name, content in tree.items():
         write_atomic(root / name, json.dumps(content, indent=2) + "\n")
+    current = target.parent
+    for older in [path for path in current.parent.iterdir() if path != current]:
+        shutil.rmtree(older)
     return f"offers {', '.join(ALIASES)}"
 
 

@@ -38,6 +38,8 @@ def ensure(lxc: Lxc, built: Path) -> str:
         lxc.exec(WORLD, "systemctl", "restart", "bitcoind")
         lxc("config", "set", WORLD, f"user.bcm.lab.node={wanted}")
         did = f"runs {tarball.name.split('-')[1]}"
+    if height(lxc) is None:
+        lxc.exec(WORLD, "systemctl", "start", "bitcoind", timeout=180)
     blocks = wait_answers(lxc)
     if f'"{WALLET}"' not in cli(lxc, "listwallets"):
         found = f'"{WALLET}"' in cli(lxc, "listwalletdir")

@@ -86,8 +86,14 @@ def world(lxc: Lxc) -> str:
         _provision(lxc)
         lxc("config", "set", WORLD, f"user.bcm.lab.recipe={wanted}")
         did = did or "brought up to date"
-    for port, path in ((80, "/images/streams/v1/index.json"), (5000, "/v2/")):
-        wait_http(config.world, port, path)
+    ports = ((80, "/images/streams/v1/index.json"), (5000, "/v2/"))
+    if not all(answers(config.world, port, path) for port, path in ports):
+        # It boots, or somebody has stopped a service.
+        lxc.wait_booted(WORLD)
+        lxc.exec(WORLD, "systemctl", "start", *SERVICES)
+        for port, path in ports:
+            wait_http(config.world, port, path)
+        did = did or "services started"
     return f"{did}, {config.world}" if did else ""
 
 
@@ -123,6 +129,14 @@ def http_get(host: str, port: int, path: str) -> tuple[int, bytes]:
         return answer.status, answer.read()
     finally:
         connection.close()
+
+
+def answers(host: str, port: int, path: str) -> bool:
+    """Whether a server answers well at this moment."""
+    try:
+        return http_get(host, port, path)[0] == 200
+    except OSError:
+        return False
 
 
 def wait_http(host: str, port: int, path: str, seconds: int = 60) -> None:
