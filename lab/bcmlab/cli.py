@@ -189,9 +189,21 @@ def env(config: Config) -> None:
         say(f"export {name}={shlex.quote(str(value))}")
 
 
-def purge(config: Config, with_cache: bool) -> None:
-    """Remove the lab with all its data, the sites on it too."""
+def sites_on(config: Config) -> list[str]:
+    """The sites on the lab, as far as can be told: of a stopped daemon only the files of their pools are seen."""
+    if Daemon(config).answers():
+        return [name.removeprefix("bcm-") for name in projects_beside(Lxc(config))]
+    return sorted(path.stem.removeprefix("bcm-") for path in (config.lxd_dir / "disks").glob("bcm-*.img"))
+
+
+def purge(config: Config, with_cache: bool, with_sites: bool) -> None:
+    """Remove the lab with all its data; with sites on it only if told so."""
     require_root()
+    sites = [] if with_sites else sites_on(config)
+    if sites:
+        raise LabError(
+            f"on this lab stand sites with data: {', '.join(sites)}. `lab/lab purge --sites` removes them too."
+        )
     if state.read(config) is None:
         say(f"There is no lab in {config.directory}")
     else:
@@ -221,6 +233,7 @@ def main(arguments: list[str] | None = None) -> int:
     show.add_argument("--json", action="store_true", help="for programs")
     commands.add_parser("env", help='print variables for a shell: eval "$(lab/lab env)"')
     remove = commands.add_parser("purge", help="remove the lab and all data in it")
+    remove.add_argument("--sites", action="store_true", help="even if sites stand on it, with their data")
     remove.add_argument("--cache", action="store_true", help="and what is slow to make")
     commands.add_parser(
         "bitcoin-cli", help="ask the lab's own node, where its coins and its mining are", add_help=False
@@ -239,7 +252,7 @@ def main(arguments: list[str] | None = None) -> int:
         elif options.command == "bitcoin-cli":
             return bitcoin_cli(config, rest)
         elif options.command == "purge":
-            purge(config, options.cache)
+            purge(config, options.cache, options.sites)
         else:
             answer = status(config)
             say(json.dumps(answer, indent=2)) if options.json else tell(answer)
