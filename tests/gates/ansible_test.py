@@ -42,11 +42,6 @@ sys.exit(subprocess.call([sys.executable, "-m", "ensurepip", "--default-pip"], s
 """
 
 
-def integration_targets(only: str | None = None) -> list[str]:
-    targets = sorted(p.parent.name for p in (CHECKOUT / "tests/integration/targets").glob("*/aliases"))
-    return [target for target in targets if only in (None, target) and not target.startswith("setup_")]
-
-
 def make_home() -> Path:
     home = cache_dir() / "ansible-test-home"
     pip_conf = home / ".config/pip/pip.conf"
@@ -87,12 +82,6 @@ def main() -> int:
     command, *arguments = sys.argv[1:]
     with tempfile.TemporaryDirectory(prefix="bcm-at-") as tmp:
         tree = make_tree(Path(tmp))
-        if command == "integration":
-            # ansible-test keeps the environment from its targets: what they need to know stands in this file.
-            lab = Path(os.environ.get("BCM_LAB_DIR", "/var/lib/bcm-lab"))
-            config = tree / "tests/integration/integration_config.yml"
-            config.write_text(f"---\nbcm_lxd_url: unix://{lab}/lxd/unix.socket\nbcm_lab_dir: {lab}\n")
-            arguments = ["--allow-destructive", "--allow-unsupported", "--diff", *arguments]
         env = {k: v for k, v in os.environ.items() if not k.startswith("ANSIBLE_")}
         env.update(HOME=str(make_home()), LC_ALL="C.UTF-8")
         argv = ["ansible-test", command, "--python", PYTHON, "--color", "no", *arguments]
