@@ -73,7 +73,7 @@ class Document:
 def show(value: Any) -> str:
     """Return VALUE as it would stand in YAML, shortened."""
     text = yaml.safe_dump(value, default_flow_style=True, width=10_000, allow_unicode=True, sort_keys=False).strip()
-    text = text.removesuffix("...").strip()
+    text = re.sub(r"://[^/@\s]*@", "://***@", text.removesuffix("...").strip())
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

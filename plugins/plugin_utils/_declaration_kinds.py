@@ -62,7 +62,7 @@ class Kind:
             return None
         if value is None:
             check.refuse(path, value, "has no value", self.allowed)
-            return None
+            return blank_of(self)
         result = self.normal(value, path, check)
         # What was refused is not built on; what holds others stays, so that these are looked at.
         return None if path in check.bad and not isinstance(self, (ListOf, MapOf, Keys)) else result
@@ -304,7 +304,7 @@ class Keys(Kind):
     def normal(self, value: Any, path: KeyPath, check: Check) -> Any:
         if not isinstance(value, dict):
             check.refuse(path, value, f"is {_what(value)}, not a mapping", self.allowed)
-            value = {}
+            return blank_of(self)
         for key, below in value.items():
             if key not in self.fields:
                 check.refuse(
@@ -334,6 +334,13 @@ def default_of(kind: Kind) -> Any:
     if isinstance(kind.default, (list, dict)):
         return type(kind.default)(kind.default)
     return kind.default
+
+
+def blank_of(kind: Kind) -> Any:
+    """Return what stands for a value that was refused: of the right shape, with nothing in it."""
+    if isinstance(kind, Keys):
+        return {key: default_of(below) for key, below in kind.fields.items()}
+    return [] if isinstance(kind, ListOf) else {} if isinstance(kind, MapOf) else None
 
 
 def suggestion(word: Any, known: Any) -> str:

@@ -1,0 +1,289 @@
+# Copyright (c) 2026, the Bitcoin Cache Machine authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What follows from a declaration."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ansible_collections.bcm.datacenter.plugins.plugin_utils import _addresses, _chains, _declaration, _sizes
+
+FIXTURES = Path(__file__).parent / "fixtures"
+GOLDEN = sorted(file.name.removesuffix(".bcm.yml") for file in FIXTURES.glob("*.bcm.yml"))
+
+
+class Plain(yaml.SafeDumper):
+    """Writes the same list twice instead of pointing from one to the other."""
+
+    def ignore_aliases(self, _data):
+        return True
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_golden(name, monkeypatch):
+    """Names, addresses and variables of a site never change by themselves.
+
+    If they are meant to: BCM_UPDATE_GOLDEN=1 pytest, and read the difference.
+    """
+    monkeypatch.chdir(FIXTURES)
+    site = _declaration.load_site(f"{name}.bcm.yml", {}, "/usr/bin/controller-python")
+    golden = FIXTURES / f"{name}.golden.yml"
+    found = {"all": site.variables, "groups": site.groups, "hosts": site.hosts}
+    if os.environ.get("BCM_UPDATE_GOLDEN"):
+        head = "".join(Path(f"{name}.bcm.yml").read_text().partition("---\n")[:2])
+        golden.write_text(head + yaml.dump(found, Dumper=Plain, sort_keys=False))
+    assert found == yaml.safe_load(golden.read_text())
+
+
+def test_the_smallest_site(site):
+    found = site({})
+    assert found.groups["instances"] == ["proxyhost-1", "manager-1", "manager-2", "manager-3"]
+    assert found.groups["endpoints"] == found.groups["lxd_leader"] == ["standalone"]
+    assert found.groups["app_hosts"] == []
+    assert found.hosts["standalone"]["ansible_python_interpreter"] == "/usr/bin/controller-python"
+    assert found.variables["bcm_stacks"] == {}
+
+
+def test_names_that_follow_from_the_site(site):
+    digits = hashlib.sha256(b"test").hexdigest()[:4]
+    found = site({}).variables
+    assert found["bcm_site_id"] == digits
+    assert found["bcm_project"] == "bcm-test"
+    assert found["bcm_pool"]["name"] == "bcm-test"
+    assert [network["bridge"] for network in found["bcm_networks"]] == [
+        f"bcm{digits}-outside",
+        f"bcm{digits}-gateway",
+        f"bcm{digits}-cluster",
+    ]
+    assert all(len(network["bridge"]) <= 15 for network in found["bcm_networks"])
+
+
+def test_addresses(site):
+    found = site({"network": "10.77.0.0/16", "tiers": {"bitcoin": {"count": 12}, "proxyhost": {"count": 2}}})
+    assert found.hosts["proxyhost-1"]["bcm_addresses"] == {"outside": "10.77.0.11", "gateway": "10.77.16.1"}
+    assert found.hosts["proxyhost-2"]["bcm_addresses"] == {"outside": "10.77.0.12", "gateway": "10.77.16.2"}
+    assert found.hosts["manager-3"]["bcm_addresses"] == {"gateway": "10.77.17.3", "cluster": "10.77.33.3"}
+    assert found.hosts["bitcoin-12"]["bcm_addresses"] == {"cluster": "10.77.34.12"}
+    assert found.variables["bcm_image_builder"]["addresses"] == {"gateway": "10.77.31.1"}
+    outside = found.variables["bcm_networks"][0]
+    assert (outside["subnet"], outside["host_address"], outside["nat"]) == ("10.77.0.0/24", "10.77.0.1", True)
+    assert [network["host_address"] for network in found.variables["bcm_networks"][1:]] == [None, None]
+
+
+def test_networks_of_their_own(site):
+    found = site({"networks": {"cluster": {"subnet": "172.20.0.0/16", "bridge": "inner", "mtu": 1400}}})
+    assert found.variables["bcm_networks"][2] == {
+        "name": "cluster",
+        "bridge": "inner",
+        "subnet": "172.20.0.0/16",
+        "nat": False,
+        "host_address": None,
+        "mtu": 1400,
+    }
+    assert found.hosts["manager-1"]["bcm_addresses"]["cluster"] == "172.20.1.1"
+
+
+def test_the_largest_site_has_no_address_twice(site):
+    tiers = {name: {"count": 250} for name in ("bitcoin", "lightning", "kafka")}
+    tiers |= {"proxyhost": {"count": 200}, "manager": {"count": 249}}
+    tiers |= {f"tier{block}": {"count": 250, "block": block} for block in _addresses.FREE_BLOCKS}
+    found = site({"tiers": tiers})
+    subnets = {network["name"]: _addresses.network_of(network["subnet"]) for network in found.variables["bcm_networks"]}
+    seen = {("outside", found.variables["bcm_networks"][0]["host_address"])}
+    seen.add(("gateway", found.variables["bcm_image_builder"]["addresses"]["gateway"]))
+    for host in found.groups["instances"]:
+        for network, address in found.hosts[host]["bcm_addresses"].items():
+            assert (network, address) not in seen
+            seen.add((network, address))
+            assert _addresses.parse_address(address) in subnets[network]
+            assert address not in (str(subnets[network].network), str(subnets[network].broadcast))
+
+
+def test_names_that_begin_alike(site):
+    found = site({"tiers": {"bitcoin": {"count": 12}, "bitcoin1": {"count": 2, "block": 5}, "bit": {"block": 6}}})
+    assert found.groups["tier_bitcoin1"] == ["bitcoin1-1", "bitcoin1-2"]
+    assert found.groups["tier_bit"] == ["bit-1"]
+    assert len(found.groups["tier_bitcoin"]) == 12
+    assert len(set(found.groups["instances"])) == len(found.groups["instances"]) == 19
+
+
+def test_sites_whose_names_begin_alike_share_nothing():
+    sites = [f"site{'x' * count}" for count in range(8)]
+    assert len({_addresses.bridge("cluster", name) for name in sites}) == len(sites)
+    assert len({_addresses.site_network(name) for name in sites}) == len(sites)
+
+
+def test_groups(site):
+    found = site({"tiers": {"bitcoin": {}, "web": {"count": 0}}})
+    assert found.groups["app_hosts"] == ["bitcoin-1"]
+    assert found.groups["swarm_nodes"] == ["manager-1", "manager-2", "manager-3", "bitcoin-1"]
+    assert found.groups["tier_web"] == []
+
+
+def test_instances_are_reached_through_lxd(site):
+    found = site({"endpoints": [{"name": "here", "connection": "local", "lxd_socket": "/run/lxd.sock"}]})
+    host = found.hosts["manager-1"]
+    assert (host["ansible_connection"], host["ansible_host"]) == ("bcm.datacenter.lxd", "manager-1")
+    assert host["bcm_lxd_project"] == "bcm-test"
+    assert found.variables["bcm_lxd_url"] == "unix:///run/lxd.sock"
+    assert found.hosts["here"]["bcm_lxd_socket"] == "/run/lxd.sock"
+
+
+@pytest.mark.parametrize(
+    ("ssh", "expected"),
+    [
+        ("host", {"ansible_host": "host"}),
+        ("root@10.0.0.1", {"ansible_host": "10.0.0.1", "ansible_user": "root"}),
+        ("a@h.example:2222", {"ansible_host": "h.example", "ansible_user": "a", "ansible_port": 2222}),
+    ],
+)
+def test_endpoints_by_ssh(site, ssh, expected):
+    found = site({"endpoints": [{"name": "e", "ssh": ssh, "lxd_url": "https://h:8443", "lxd_socket": "/s"}]})
+    assert found.hosts["e"] == {
+        "ansible_connection": "ssh",
+        "bcm_lxd_socket": "/s",
+        "bcm_lxd_url": "https://h:8443",
+        **expected,
+    }
+
+
+def test_a_target_is_for_new_instances(site):
+    endpoints = [{"name": "a", "ssh": "a"}, {"name": "b", "ssh": "b"}]
+    found = site({"endpoints": endpoints, "tiers": {"manager": {"target": ["b", "a"]}, "bitcoin": {"target": "b"}}})
+    places = {name: found.hosts[name]["bcm_endpoint"] for name in found.groups["instances"]}
+    assert places == {"proxyhost-1": None, "manager-1": "b", "manager-2": "a", "manager-3": None, "bitcoin-1": "b"}
+
+
+def test_images_labels_and_volumes(site):
+    volume = {"name": "more", "size": "2048MiB", "path": "/srv/more"}
+    found = site(
+        {
+            "tiers": {"bitcoin": {"labels": {"disk": "fast"}, "volumes": [volume]}},
+            "stacks": {"bitcoin": {"volume_size": "7GiB"}},
+        }
+    )
+    host = found.hosts["bitcoin-1"]
+    assert host["bcm_engine_labels"] == {"bcm.tier": "bitcoin", "disk": "fast"}
+    assert host["bcm_volumes"] == [
+        {"name": "more", "size": "2GiB", "path": "/srv/more", "options": {}},
+        {"name": "bitcoin", "size": "7GiB", "path": "/srv/bitcoin", "options": {}},
+    ]
+    assert (host["bcm_image"], found.hosts["proxyhost-1"]["bcm_image"]) == ("golden", "base")
+    assert found.hosts["proxyhost-1"]["bcm_engine_labels"] == {}
+
+
+def test_a_node_without_further_words(site):
+    bitcoin = site({"tiers": {"bitcoin": {}}, "stacks": {"bitcoin": {}}}).variables["bcm_stacks"]["bitcoin"]
+    assert bitcoin["implementation"] == "bitcoin-core"
+    assert (bitcoin["wallet"], bitcoin["prune"], bitcoin["dbcache"], bitcoin["version"]) == (False, None, None, None)
+    assert bitcoin["volume_size"] == "5GiB"
+
+
+def test_pruning_is_said_in_mebibytes(site):
+    found = site({"tiers": {"bitcoin": {}}, "stacks": {"bitcoin": {"prune": "2GiB"}}})
+    assert found.variables["bcm_stacks"]["bitcoin"]["prune"] == 2048
+
+
+def test_the_version_of_a_stack_comes_before_that_of_its_program(site):
+    content = {"tiers": {"bitcoin": {}}, "versions": {"bitcoin-core": "30.2", "bitcoin-knots": "29.4"}}
+    assert site({**content, "stacks": {"bitcoin": {}}}).variables["bcm_stacks"]["bitcoin"]["version"] == "30.2"
+    found = site({**content, "stacks": {"bitcoin": {"version": "31.0"}}})
+    assert found.variables["bcm_stacks"]["bitcoin"]["version"] == "31.0"
+
+
+def test_mirrors_of_the_world(site):
+    found = site({"tiers": {"bitcoin": {}}, "stacks": {"bitcoin": {}}}).variables
+    assert found["bcm_mirrors"]["apt"] == {"debian": None, "security": None}
+    assert (
+        found["bcm_mirrors"]["docker_hub"]
+        == found["bcm_mirrors"]["registries"]["docker.io"]
+        == "https://registry-1.docker.io"
+    )
+    assert found["bcm_mirrors"]["downloads"] == {"bitcoin": "https://bitcoincore.org/bin"}
+    assert found["bcm_egress_allowed_private"] == []
+    assert {"registry-1.docker.io", "auth.docker.io", "bitcoincore.org"} <= set(found["bcm_egress_allowed_domains"])
+    assert found["bcm_egress_allowed_ports"] == [80, 443]
+
+
+def test_mirrors_with_private_addresses_are_let_through(site):
+    found = site(
+        {
+            "mirrors": {
+                "apt": {"debian": "http://10.5.0.1/debian/"},
+                "images": {"server": "http://127.0.0.1:8080"},
+                "registries": {"docker.io": "http://198.18.0.10:5000", "ghcr.io": "https://mirror.example:8443"},
+                "downloads": {"bitcoin": "https://[fd00::1]/bitcoin"},
+            },
+            "egress": {
+                "allowed_private": [{"host": "192.168.1.0/24", "port": 22}],
+                "allowed_domains": [".example.org"],
+            },
+        }
+    ).variables
+    assert found["bcm_egress_allowed_private"] == [
+        {"host": "10.5.0.1", "port": 80},
+        {"host": "192.168.1.0/24", "port": 22},
+        {"host": "198.18.0.10", "port": 5000},
+        {"host": "fd00::1", "port": 443},
+    ]
+    assert found["bcm_egress_allowed_domains"] == [".example.org", "mirror.example"]
+    assert found["bcm_egress_allowed_ports"] == [80, 443, 8443]
+    assert found["bcm_mirrors"]["apt"]["debian"] == "http://10.5.0.1/debian"
+
+
+def test_what_lies_beside_comes_on_top(site):
+    found = site(
+        "plugin: bcm.datacenter.site\nname: lab\noverrides:\n"
+        "  - {path: '${PLACE:-place}.yml'}\n  - {path: none.yml, optional: true}\n  - {path: last.yml}\n"
+        "endpoints: [{name: here, connection: local}]\nmirrors: {apt: {debian: 'http://a.example'}}\n",
+        {"LAB": "/lab"},
+        place="endpoints: [{name: here, lxd_socket: '${LAB}/s'}]\nmirrors: {apt: {security: 'http://b.example'}}\npool: {size: 9GiB}\n",
+        last="pool: {size: 10GiB}\n",
+    )
+    assert found.variables["bcm_lxd_socket"] == "/lab/s"
+    assert found.hosts["here"]["ansible_connection"] == "local"
+    assert found.variables["bcm_mirrors"]["apt"] == {"debian": "http://a.example", "security": "http://b.example"}
+    assert found.variables["bcm_pool"]["size"] == "10GiB"
+
+
+def test_a_fingerprint_may_have_spaces(site):
+    signer = {"name": "a", "fingerprint": "0123 4567 89ab cdef 0123  4567 89ab cdef 0123 4567"}
+    found = site({"tiers": {"bitcoin": {}}, "stacks": {"bitcoin": {"signers": [signer]}}})
+    assert (
+        found.variables["bcm_stacks"]["bitcoin"]["signers"][0]["fingerprint"]
+        == "0123456789ABCDEF0123456789ABCDEF01234567"
+    )
+
+
+def test_ports_are_the_makers():
+    """src/chainparamsbase.cpp (RPC, and onion as peers + 1) and src/kernel/chainparams.cpp (peers) of Bitcoin Core."""
+    expected = {
+        "mainnet": (8333, 8334, 8332),
+        "testnet4": (48333, 48334, 48332),
+        "signet": (38333, 38334, 38332),
+        "regtest": (18444, 18445, 18443),
+    }
+    for chain, ports in expected.items():
+        found = _chains.chain_ports(chain)
+        assert (found["p2p"], found["onion"], found["rpc"]) == ports
+    assert (_chains.chain_ports("simnet")["p2p"], _chains.chain_ports("simnet")["rpc"]) == (18555, 18556)
+
+
+def test_no_port_stands_for_two_things():
+    for kinds in (("p2p", "onion", "rpc"), tuple(f"zmq_{topic}" for topic in _chains.ZMQ_TOPICS)):
+        ports = [ports[kind] for chain in _chains.CHAINS if (ports := _chains.chain_ports(chain)) for kind in kinds]
+        known = [port for port in ports if port is not None]
+        assert len(known) == len(set(known))
+
+
+@pytest.mark.parametrize("chain", _chains.CHAINS)
+def test_the_default_volume_holds_the_chain_with_all_indexes(chain):
+    everything = dict.fromkeys(_chains.INDEXES, True)
+    assert _sizes.to_bytes(_chains.CHAINS[chain].default_volume) >= _chains.volume_minimum(chain, None, everything)
