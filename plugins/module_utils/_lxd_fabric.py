@@ -30,6 +30,8 @@ from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_objects import
 
 # Objects of one group do not depend on each other.
 CREATE_ORDER: tuple[tuple[Kind, ...], ...] = ((PROJECT,), (POOL, NETWORK), (PROFILE, VOLUME))
+# A project takes its default profile along, which may refer to pools and networks.
+REMOVE_ORDER: tuple[tuple[Kind, ...], ...] = ((PROFILE, VOLUME), (PROJECT,), (POOL, NETWORK))
 
 
 @dataclasses.dataclass
@@ -98,7 +100,7 @@ def plan_all(client: LXDClient, declaration: Declaration, snapshot: Snapshot) ->
     changes: list[Change] = []
     errors: list[str] = []
     # What uses others is planned before them: it may let go of what is to be removed.
-    for kind in (PROFILE, VOLUME, NETWORK, POOL, PROJECT):
+    for kind in (PROFILE, VOLUME, PROJECT, NETWORK, POOL):
         seen: set[str] = set()
         for desired in declaration.of(kind):
             label = kind.label(desired)
@@ -128,6 +130,8 @@ def _leaving(kind: Kind, name: str, changes: t.Sequence[Change]) -> set[str]:
         path = f"{change.kind.path(change.desired)}?project={change.project if change.kind.in_project else 'default'}"
         if change.action == "delete":
             leaving.add(path)
+            if change.kind is PROJECT:
+                leaving.add(f"/1.0/profiles/default?project={change.desired['name']}")
         elif change.kind is PROFILE and change.after is not None and reference:
             devices = change.after["devices"].values()
             if all(device.get(reference) != name for device in devices):
@@ -178,10 +182,7 @@ def apply_all(client: LXDClient, changes: t.Sequence[Change], threads: int = 8) 
     phases = [
         [change for change in changes if change.kind in group and change.action in ("create", "update")]
         for group in CREATE_ORDER
-    ] + [
-        [change for change in changes if change.kind in group and change.action == "delete"]
-        for group in reversed(CREATE_ORDER)
-    ]
+    ] + [[change for change in changes if change.kind in group and change.action == "delete"] for group in REMOVE_ORDER]
     done: list[Change] = []
     for phase in phases:
         errors = []

@@ -151,7 +151,8 @@ def in_use_by(kind: Kind, desired: Object, actual: Object, leaving: t.Collection
         if f"{parts.path}?project={project}" in leaving:
             continue
         what = parts.path.removeprefix("/1.0/")
-        users.append(what if project in ("default", desired["name"]) else f"{what} of project {project}")
+        own = project == "default" or (kind.name == "project" and project == desired["name"])
+        users.append(what if own else f"{what} of project {project}")
     return users
 
 
