@@ -14,7 +14,7 @@ description:
   - An instance that is missing or stopped is unreachable. So is one whose server is restarted while a command runs,
     because nobody knows then what became of the command.
 author:
-  - the Bitcoin Cache Machine authors (@bitcoin-cache-machine)
+  - the Bitcoin Cache Machine authors (@bitcoincachemachine)
 options:
   remote_addr:
     description: Name of the instance.

@@ -17,7 +17,7 @@ description:
   - A file is replaced as a whole or not at all. One that is already as it should be is not written.
   - The whole list is checked before anything is touched, and is then worked off in its order.
 author:
-  - the Bitcoin Cache Machine authors (@bitcoin-cache-machine)
+  - the Bitcoin Cache Machine authors (@bitcoincachemachine)
 attributes:
   check_mode:
     support: full

@@ -16,7 +16,7 @@ description:
     leaves a whole secret or none.
   - The store remembers which secrets were made in it. One that was made and is gone is an error, never made anew.
 author:
-  - the Bitcoin Cache Machine authors (@bitcoin-cache-machine)
+  - the Bitcoin Cache Machine authors (@bitcoincachemachine)
 attributes:
   check_mode:
     support: full
