@@ -18,7 +18,7 @@ import sysconfig
 import tempfile
 from pathlib import Path
 
-from gates.checkout import CHECKOUT, cache_dir, copy_to
+from gates.checkout import cache_dir, copy_to
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 # Not part of the collection: checked by ruff and mypy.
