@@ -14,6 +14,8 @@ from .host import Mirrors, architecture
 from .image import SUITE
 from .lxc import Lxc
 
+CACHE_KIND = "bitcoin"
+
 
 def bitcoin(cache: Cache, lxc: Lxc, mirrors: Mirrors) -> tuple[Path, bool]:
     """A folder with Bitcoin Knots' tarball and a file that names its version."""
@@ -23,7 +25,7 @@ def bitcoin(cache: Cache, lxc: Lxc, mirrors: Mirrors) -> tuple[Path, bool]:
     def make(folder: Path) -> None:
         build(lxc, script, folder)
 
-    return cache.get_or_make("bitcoin", key, make)
+    return cache.get_or_make(CACHE_KIND, key, make)
 
 
 def build(lxc: Lxc, script: Path, folder: Path) -> None:

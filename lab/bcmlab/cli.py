@@ -217,9 +217,11 @@ def purge(config: Config, with_cache: bool, with_sites: bool) -> None:
             daemon.leave_namespace()
             shutil.rmtree(config.directory)
         say(f"removed {config.directory}")
-    if with_cache and config.cache.is_dir():
-        shutil.rmtree(config.cache)
-        say(f"removed {config.cache}")
+    if with_cache:
+        # The same folder holds what others are slow to make, too.
+        for kind in (image.CACHE_KIND, hub.CACHE_KIND, builder.CACHE_KIND):
+            shutil.rmtree(config.cache / kind, ignore_errors=True)
+        say(f"removed the lab's part of {config.cache}")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -27,6 +27,7 @@ CONFIG = "application/vnd.docker.container.image.v1+json"
 LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 SHELL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+CACHE_KIND = "hub-images"
 DEBIAN_TAGS = ("13", "13-slim", "trixie", "trixie-slim", "latest")
 BUSYBOX_TAGS = ("latest", "stable", "1.37")
 
@@ -60,7 +61,7 @@ def hub_images(cache: Cache, mirrors: Mirrors) -> tuple[Path, bool]:
         }
         (folder / "images.json").write_text(json.dumps(described, indent=2) + "\n")
 
-    return cache.get_or_make("hub-images", key, make)
+    return cache.get_or_make(CACHE_KIND, key, make)
 
 
 def busybox_layers(binary: bytes) -> list[io.BytesIO]:

@@ -24,6 +24,7 @@ from .host import Mirrors, apt_proxy_options, architecture, package_list, source
 from .proc import last_words, write_atomic
 
 SUITE = "trixie"
+CACHE_KIND = "base-image"
 ALIASES = (IMAGE_ALIAS, "debian/trixie/cloud")
 PRODUCTS = "streams/v1/images.json"
 
@@ -75,7 +76,7 @@ def base_image(cache: Cache, mirrors: Mirrors) -> tuple[BaseImage, bool]:
         info = describe(folder / "lxd.tar.xz", folder / "rootfs.squashfs", arch, now.strftime("%Y%m%d_%H%M%S"))
         write_atomic(folder / "info.json", json.dumps(info, indent=2) + "\n")
 
-    folder, made = cache.get_or_make("base-image", key, make)
+    folder, made = cache.get_or_make(CACHE_KIND, key, make)
     return BaseImage(folder, json.loads((folder / "info.json").read_text())), made
 
 

@@ -33,7 +33,10 @@ ldd "$root"/bin/* | awk '/=> \//{print $3}' | sort -u | while read -r library; d
         *) install -m 0644 "$library" "$root/lib/" ;;
     esac
 done
+# $ORIGIN is for the loader, not for the shell.
+# shellcheck disable=SC2016
 patchelf --set-rpath '$ORIGIN/../lib' "$root"/bin/*
+# shellcheck disable=SC2016
 patchelf --set-rpath '$ORIGIN' "$root"/lib/*
 "$root/bin/bitcoind" -version > /dev/null
 mkdir -p "$out"
