@@ -51,7 +51,7 @@ def _as_list(value: t.Any) -> list[str]:
 def assess(status: dict[str, t.Any], now: float, min_peers: int, max_tip_age: int) -> dict[str, t.Any]:
     """Judge the answer of `bitcoin-status`."""
     if status.get("held"):
-        return _empty(False, f"held before its start: {status['held']}")
+        return _empty(False, f"held before its start: {status['held'].strip()}")
     if status.get("stopping"):
         return _empty(True, "is stopping and writes its cache to disk")
     if "blockchain" not in status:
