@@ -105,7 +105,7 @@ options:
     description: Where packages, images, container images and releases come from.
     type: dict
   extra_ca_certificates:
-    description: Certificates of authorities to trust beside the usual, as paths on the leader or in PEM.
+    description: Certificates (PEM) of authorities to trust beside the usual, as paths on the controller.
     type: list
     elements: str
   swarm:

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from itertools import combinations
+from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -38,6 +39,7 @@ def judge(data: Data, check: Check) -> None:
         _bitcoin,
         _volumes,
         _pool,
+        _certificates,
         _mirrors,
         _egress,
     ):
@@ -346,6 +348,19 @@ def _pool(data: Data, check: Check) -> None:
             f"the volumes that are declared hold {_gib(wanted)} when full",
             f"at least {_gib(-(-wanted // len(data['endpoints'])))}, or smaller volumes",
         )
+
+
+def _certificates(data: Data, check: Check) -> None:
+    # Each becomes a file of the same name on every instance.
+    seen: dict[str, int] = {}
+    for position, file in enumerate(data["extra_ca_certificates"]):
+        if not file:
+            continue
+        name = PurePosixPath(file).name
+        if name in seen:
+            path = ("extra_ca_certificates", position)
+            check.refuse(path, file, f"has the name of extra_ca_certificates[{seen[name]}]", "files of different names")
+        seen.setdefault(name, position)
 
 
 def _mirrors(data: Data, check: Check) -> None:

@@ -22,7 +22,6 @@ TIER_ALLOWS = "a small letter, then at most 15 small letters or digits"
 ENDPOINT = r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?"
 HOST = r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?"
 ABSOLUTE = r"/[^\x00\n]*"
-CERTIFICATE = rf"{ABSOLUTE}|-----BEGIN CERTIFICATE-----\n.+-----END CERTIFICATE-----\s*"
 
 COUNT_LIMIT = 250
 
@@ -408,8 +407,8 @@ SCHEMA = Keys(
             },
         ),
         "extra_ca_certificates": ListOf(
-            about="Certificates of authorities to trust beside the usual, as paths on the leader or in PEM.",
-            item=Text(pattern=CERTIFICATE, allows="an absolute path or a certificate in PEM", expands=True),
+            about="Certificates (PEM) of authorities to trust beside the usual, as paths on the controller.",
+            item=Text(pattern=ABSOLUTE, allows="an absolute path", expands=True),
         ),
         "swarm": Keys(
             about="The Swarm.",

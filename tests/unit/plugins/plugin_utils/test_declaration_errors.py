@@ -278,7 +278,11 @@ CASES = {
     ),
     "certificate": (
         {"extra_ca_certificates": ["ca.crt"]},
-        "extra_ca_certificates[0] = ca.crt: has the wrong form; allowed: an absolute path or a certificate in PEM",
+        "extra_ca_certificates[0] = ca.crt: has the wrong form; allowed: an absolute path",
+    ),
+    "certificates of one name": (
+        {"extra_ca_certificates": ["/a/ca.crt", "/b/ca.crt"]},
+        "extra_ca_certificates[1] = /b/ca.crt: has the name of extra_ca_certificates[0]; allowed: files of different names",
     ),
     "private address that is public": (
         {"egress": {"allowed_private": [{"host": "8.8.8.8", "port": 53}]}},

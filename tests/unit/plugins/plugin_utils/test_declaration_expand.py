@@ -20,10 +20,13 @@ GOLDEN = sorted(file.name.removesuffix(".bcm.yml") for file in FIXTURES.glob("*.
 
 
 class Plain(yaml.SafeDumper):
-    """Writes the same list twice instead of pointing from one to the other."""
+    """Writes the same list twice instead of pointing from one to the other, and lists indented."""
 
     def ignore_aliases(self, _data):
         return True
+
+    def increase_indent(self, flow=False, indentless=False):
+        return super().increase_indent(flow, False)
 
 
 @pytest.mark.parametrize("name", GOLDEN)
