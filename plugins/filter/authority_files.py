@@ -49,7 +49,7 @@ def authority_files(certificates: list[dict[str, str]]) -> list[dict[str, Any]]:
     """Return one file item for each certificate, ending in a line feed as OpenSSL wants it."""
     return [
         {
-            "path": f"{DIRECTORY}/{certificate['name']}.crt",
+            "path": f"{DIRECTORY}/{certificate['name'].removesuffix('.crt').removesuffix('.pem')}.crt",
             "content": certificate["content"].rstrip("\n") + "\n",
             "mode": "0644",
         }

@@ -48,9 +48,7 @@ def network_overlaps(networks: list[str], others: list[str]) -> list[str]:
         pairs = [(ipaddress.ip_network(one), ipaddress.ip_network(other)) for one in networks for other in others]
     except ValueError as error:
         raise AnsibleFilterError(f"network_overlaps: {error}") from error
-    return [
-        f"{one} and {other}" for one, other in pairs if one.version == other.version and one.overlaps(other)
-    ]
+    return [f"{one} and {other}" for one, other in pairs if one.version == other.version and one.overlaps(other)]
 
 
 class FilterModule:

@@ -14,7 +14,7 @@ description:
   - A host that belongs to another Swarm is a problem, never a reason to act.
 author:
   - the Bitcoin Cache Machine authors (@bitcoin-cache-machine)
-positional: _input, managers, nodes, wanted
+positional: _input, managers, nodes
 options:
   _input:
     description: The C(Swarm) part of what each engine says of itself, by host.
@@ -30,16 +30,12 @@ options:
     type: list
     elements: dict
     required: true
-  wanted:
-    description: For each host the C(labels) and the C(availability) of its node.
-    type: dict
-    required: true
 """
 
 EXAMPLES = r"""
 - name: See what is missing
   ansible.builtin.debug:
-    msg: "{{ engines | bcm.datacenter.swarm_plan(['manager-1'], nodes, wanted) }}"
+    msg: "{{ engines | bcm.datacenter.swarm_plan(['manager-1'], nodes) }}"
 """
 
 RETURN = r"""
@@ -47,38 +43,29 @@ _value:
   description:
     - C(problems) is a list of sentences, C(unlock) the hosts that are locked, C(pending) those that are still connecting,
       C(init) the host where the Swarm begins or nothing.
-    - C(join) says for each host that is in no Swarm C(manager) or C(worker), C(stale) lists nodes whose host was made
-      anew, and C(settings) the hosts whose node has another role, availability or label than it shall have.
+    - C(join) says for each host that is in no Swarm C(manager) or C(worker), C(stale) lists nodes whose host was made anew.
   type: dict
 """
 
 import typing as t
-
-STATES = ("inactive", "pending", "active", "error", "locked")
 
 
 def role_of(host: str, managers: list[str]) -> str:
     return "manager" if host in managers else "worker"
 
 
-def differs(node: dict[str, t.Any], role: str, wanted: dict[str, t.Any]) -> bool:
-    spec = node["Spec"]
-    labels = spec.get("Labels") or {}
-    return (
-        spec["Role"] != role
-        or spec["Availability"] != wanted.get("availability", "active")
-        or any(labels.get(key) != str(value) for key, value in (wanted.get("labels") or {}).items())
-    )
-
-
 def swarm_plan(
     engines: dict[str, dict[str, t.Any]],
     managers: list[str],
     nodes: list[dict[str, t.Any]],
-    wanted: dict[str, dict[str, t.Any]],
 ) -> dict[str, t.Any]:
     plan: dict[str, t.Any] = {
-        "problems": [], "unlock": [], "pending": [], "init": None, "join": {}, "stale": [], "settings": []
+        "problems": [],
+        "unlock": [],
+        "pending": [],
+        "init": None,
+        "join": {},
+        "stale": [],
     }
     by_id = {node["ID"]: node for node in nodes}
     states = {host: engine.get("LocalNodeState", "inactive") for host, engine in engines.items()}
@@ -89,7 +76,8 @@ def swarm_plan(
         elif state == "pending":
             plan["pending"].append(host)
         elif state == "error":
-            plan["problems"].append(f"{host}: its engine is in a Swarm that it cannot reach: {engine.get('Error') or 'no cause given'}")
+            cause = engine.get("Error") or "no cause given"
+            plan["problems"].append(f"{host}: its engine is in a Swarm that it cannot reach: {cause}")
         elif state == "inactive":
             plan["join"][host] = role_of(host, managers)
             own = [node for node in nodes if node["Description"]["Hostname"] == host]
@@ -101,8 +89,6 @@ def swarm_plan(
             plan["problems"].append(
                 f"{host}: belongs to another Swarm{f' ({cluster})' if cluster else ''} as node {engine.get('NodeID')}"
             )
-        elif nodes and differs(by_id[engine["NodeID"]], role_of(host, managers), wanted.get(host, {})):
-            plan["settings"].append(host)
     in_swarm = [host for host, state in states.items() if state in ("active", "pending", "locked")]
     if not nodes and not in_swarm and not plan["problems"] and managers[0] in plan["join"]:
         plan["init"] = managers[0]
@@ -111,7 +97,8 @@ def swarm_plan(
         plan["problems"] += [f"{host}: is in a Swarm, and no manager of it answers" for host in in_swarm]
         if plan["join"] and not in_swarm:
             plan["problems"].append(
-                f"{', '.join(plan['join'])}: cannot join, no manager is in a Swarm and {managers[0]}, where it begins, has no part in this run"
+                f"{', '.join(plan['join'])}: cannot join, no manager is in a Swarm and {managers[0]}, where it begins, "
+                "has no part in this run"
             )
     return plan
 

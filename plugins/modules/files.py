@@ -81,6 +81,12 @@ options:
     description: Permissions of directories that O(parents) creates.
     type: raw
     default: "0755"
+  stamp:
+    description:
+      - A file in which RV(digest) is kept by whoever puts the files in force, as the last step of doing so.
+      - RV(pending) then tells whether these very files have been put in force. That nothing changed does not tell it,
+        where an earlier run was killed in between.
+    type: path
 notes:
   - An owner, group or parent directory that does not exist is an error, but not in check mode, where an earlier
     task would have made it.
@@ -114,12 +120,21 @@ changed_paths:
   type: list
   elements: str
   sample: [/etc/squid/squid.conf]
+digest:
+  description: A hash of all that O(files) asks for.
+  returned: success
+  type: str
+pending:
+  description: Whether O(stamp) holds another digest, or none.
+  returned: when O(stamp) is given
+  type: bool
 """
 
 import base64
 import binascii
 import contextlib
 import grp
+import hashlib
 import os
 import pwd
 import re
@@ -226,6 +241,19 @@ def parse_entries(items: list[dict[str, t.Any]]) -> list[Entry]:
     if errors:
         raise EntryError("\n".join(errors))
     return entries
+
+
+def digest_of(entries: list[Entry]) -> str:
+    """A hash of all that the entries ask for."""
+    return hashlib.sha256("\n".join(map(repr, entries)).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def is_pending(stamp: str, digest: str) -> bool:
+    """Whether the files of this digest have not been put in force."""
+    try:
+        return Path(stamp).read_text(encoding="utf-8") != digest
+    except OSError:
+        return True
 
 
 def look(path: str, with_content: bool) -> Found:
@@ -497,6 +525,7 @@ def main() -> None:
             },
             "parents": {"type": "bool", "default": False},
             "directory_mode": {"type": "raw", "default": "0755"},
+            "stamp": {"type": "path"},
         },
         supports_check_mode=True,
     )
@@ -522,6 +551,9 @@ def main() -> None:
     result: dict[str, t.Any] = {"changed": bool(files.changed_paths), "changed_paths": files.changed_paths}
     if module._diff:
         result["diff"] = files.diffs
+    result["digest"] = digest_of(entries)
+    if module.params["stamp"] is not None:
+        result["pending"] = is_pending(module.params["stamp"], result["digest"])
     module.exit_json(**result)
 
 
