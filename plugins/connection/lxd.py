@@ -90,12 +90,15 @@ EXAMPLES = r"""
       changed_when: false
 """
 
+import http.client
 import json
 import os
+import re
 import shutil
 import stat
 import time
 import typing as t
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
 
@@ -107,6 +110,7 @@ from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_client import 
     LXDClient,
     LXDError,
     LXDNotFound,
+    LXDTimeout,
     LXDUnreachable,
 )
 from ansible_collections.bcm.datacenter.plugins.plugin_utils._lxd_exec import ConnectionLostError, Process
@@ -114,6 +118,7 @@ from ansible_collections.bcm.datacenter.plugins.plugin_utils._lxd_exec import Co
 # 128+n: a signal killed the command; LXD says -1 or 129 where it lost sight of it. All are also what a command
 # leaves behind whose instance was stopped under it.
 SUSPECT_STATUS = frozenset({-1, 129, 137, 143, 255})
+SLOWEST_TRANSFER = 1 << 20  # bytes a second
 
 
 class Connection(ConnectionBase):
@@ -150,7 +155,7 @@ class Connection(ConnectionBase):
                     self.get_option("lxd_url"), project=self._project, timeout=self.get_option("timeout")
                 )
             except LXDError as exc:
-                raise self._failure(exc, "be reached") from None
+                raise self._failure(exc, "cannot be reached") from None
         return self._client
 
     def _connect(self) -> Connection:
@@ -159,17 +164,17 @@ class Connection(ConnectionBase):
             self._connected = True
         return self
 
-    def _failure(self, exc: Exception | str, attempt: str) -> AnsibleConnectionFailure:
+    def _failure(self, exc: Exception | str, trouble: str) -> AnsibleConnectionFailure:
         """What was tried, on which instance, why it failed and what to do.
 
         To be raised `from None`: Ansible appends the text of every cause, and the cause is told here already.
         """
-        what = f"Instance {self._instance!r} of LXD project {self._project!r} could not {attempt}"
+        what = f"Instance {self._instance!r} of LXD project {self._project!r} {trouble}"
         if isinstance(exc, LXDUnreachable):
             return AnsibleConnectionFailure(
                 f"{what}: LXD does not answer: {exc} Start LXD, or set bcm_lxd_url to its socket."
             )
-        state = "" if isinstance(exc, str) else self._state()
+        state = "" if isinstance(exc, str | LXDTimeout) else self._state()
         if state == "missing":
             return AnsibleConnectionFailure(
                 f"{what}: it does not exist. Create it, or correct its name or bcm_lxd_project."
@@ -195,38 +200,53 @@ class Connection(ConnectionBase):
         super().exec_command(cmd, in_data=in_data, sudoable=sudoable)
         self._connect()
         self._display.vvv(f"EXEC {to_text(cmd)}", host=self._instance)
-        argv = [self.get_option("executable"), "-c", to_text(cmd, errors="surrogate_or_strict")]
-        environment = {"TERM": os.environ["TERM"]} if os.environ.get("TERM") else {}
         try:
-            with Process(
-                self._api,
-                quote(self._instance, safe=""),
-                argv,
-                environment=environment,
-                timeout=self.get_option("timeout"),
-            ) as process:
-                preamble = self._pass_become(process) if sudoable and self.become and self.become._id else None
+            with self._process(to_text(cmd, errors="surrogate_or_strict")) as process:
+                becoming = bool(sudoable and self.become and self.become._id)
+                if becoming:
+                    self._pass_become(process)
                 if in_data:
                     process.write(to_bytes(in_data, errors="surrogate_or_strict"))
                 process.close_stdin()
                 process.communicate()
                 status = process.wait()
         except (ConnectionLostError, LXDError) as exc:
-            raise self._failure(exc, "run a command") from None
-        if status in SUSPECT_STATUS and (state := self._state()) != "Running":
-            raise AnsibleConnectionFailure(
-                f"Instance {self._instance!r} of LXD project {self._project!r} was lost while it ran a command "
-                f"(exit status {status}): "
-                f"it is {state.lower() or 'in an unknown state'}. Start it and run the play again."
-            )
+            raise self._failure(exc, "could not run a command") from None
+        if status in SUSPECT_STATUS:
+            self._check_alive(status, process.created_at)
         stdout, stderr = bytes(process.stdout), bytes(process.stderr)
-        if preamble is not None:
+        if becoming:
             become = self.become
             stdout = become.strip_become_success(become.strip_become_prompt(stdout))
             stderr = become.strip_become_prompt(stderr)
         return status, stdout, stderr
 
-    def _pass_become(self, process: Process) -> bool:
+    def _process(self, command: str) -> Process:
+        return Process(
+            self._api,
+            quote(self._instance, safe=""),
+            [self.get_option("executable"), "-c", command],
+            # The rest of the environment (PATH, HOME, USER, LANG, environment.* of the instance) is LXD's part.
+            environment={"TERM": os.environ["TERM"]} if os.environ.get("TERM") else {},
+            timeout=self.get_option("timeout"),
+        )
+
+    def _check_alive(self, status: int, since: str) -> None:
+        """Tell a command that was killed from one whose instance was stopped or restarted under it."""
+        lost = f"was stopped while it ran a command (exit status {status})"
+        try:
+            with self._process(":") as probe:
+                probe.close_stdin()
+                probe.communicate()
+                alive = probe.wait() == 0
+            used = self._api.get(self._path).get("last_used_at", "")
+        except (ConnectionLostError, LXDError) as exc:
+            raise self._failure(exc, lost) from None
+        # Both times are LXD's own: RFC 3339, in UTC for the instance and with an offset for the operation.
+        if not alive or (since and used and parse_time(used) > parse_time(since)):
+            raise self._failure("it has been started again since. Run the play again.", lost)
+
+    def _pass_become(self, process: Process) -> None:
         """Wait until become has let the command through, answering its prompt once."""
         become = self.become
         deadline = time.monotonic() + self.get_option("timeout")
@@ -241,32 +261,32 @@ class Connection(ConnectionBase):
             if process.finished:
                 # Whatever become had to say is in the output, and its status tells of the failure.
                 break
-            if not asked and become.expect_prompt() and any(become.check_password_prompt(text) for text in output):
+            if not asked and any(become.check_password_prompt(text) for text in output):
                 password = become.get_option("become_pass", playcontext=self._play_context)
-                process.write(to_bytes(password or "", errors="surrogate_or_strict") + b"\n")
+                if password is None:
+                    raise AnsibleError(
+                        f"{become.name} asks for a password in instance {self._instance!r}. Set ansible_become_password."
+                    )
+                process.write(to_bytes(password, errors="surrogate_or_strict") + b"\n")
                 asked = True
             left = deadline - time.monotonic()
             if left <= 0:
                 raise AnsibleConnectionFailure(
-                    f"{become.name} in instance {self._instance!r} neither asked for a password nor let the command "
-                    f"through within {self.get_option('timeout')} s: "
+                    f"{become.name} in instance {self._instance!r} has not let the command through within "
+                    f"{self.get_option('timeout')} s: "
                     f"{to_text(bytes(process.stderr) or bytes(process.stdout)).strip()}"
                 )
             process.poll(left)
-        return True
 
     def put_file(self, in_path: str, out_path: str) -> None:
         super().put_file(in_path, out_path)
         self._connect()
         self._display.vvv(f"PUT {in_path} TO {out_path}", host=self._instance)
-        try:
-            source = Path(in_path).open("rb")
-        except FileNotFoundError:
-            raise AnsibleFileNotFound(f"file or module does not exist: {to_text(in_path)}") from None
-        except OSError as exc:
-            raise AnsibleError(f"failed to read {to_text(in_path)}: {exc}") from None
-        with source:
-            mode = stat.S_IMODE(os.fstat(source.fileno()).st_mode)
+        if not Path(in_path).is_file():
+            raise AnsibleFileNotFound(f"file or module does not exist: {to_text(in_path)}")
+        with Path(in_path).open("rb") as source:
+            status_of_source = os.fstat(source.fileno())
+            mode, size = stat.S_IMODE(status_of_source.st_mode), status_of_source.st_size
             headers = {
                 "X-LXD-type": "file",
                 "X-LXD-write": "overwrite",
@@ -277,12 +297,18 @@ class Connection(ConnectionBase):
             }
             try:
                 status, _headers, answer = self._api.raw(
-                    "POST", f"{self._path}/files", data=source, headers=headers, query={"path": out_path}
+                    "POST",
+                    f"{self._path}/files",
+                    data=source,
+                    headers=headers,
+                    query={"path": out_path},
+                    # LXD answers only when it has written all.
+                    timeout=self.get_option("timeout") + size / SLOWEST_TRANSFER,
                 )
             except (LXDError, OSError) as exc:
-                raise self._failure(exc, f"take the file {out_path!r}") from None
+                raise self._failure(exc, f"could not take the file {out_path!r}") from None
         if status >= 400:
-            raise self._failure(LXDError(_error_text(answer, status)), f"take the file {out_path!r}")
+            raise self._failure(LXDError(_error_text(answer, status)), f"could not take the file {out_path!r}")
 
     def fetch_file(self, in_path: str, out_path: str) -> None:
         super().fetch_file(in_path, out_path)
@@ -295,15 +321,20 @@ class Connection(ConnectionBase):
                 text = _error_text(body.read(), status)
                 if status == 404 and self._state() == "Running":
                     raise AnsibleFileNotFound(f"{in_path} does not exist in instance {self._instance!r}")
-                raise self._failure(LXDError(text), f"give the file {in_path!r}")
+                raise self._failure(LXDError(text), f"could not give the file {in_path!r}")
             kind = headers.get("x-lxd-type", "file")
             if kind != "file":
                 raise AnsibleError(f"{in_path} in instance {self._instance!r} is a {kind}, not a file")
             with body, partial.open("wb") as target:
                 shutil.copyfileobj(body, target, 1 << 20)
+                received = target.tell()
+            if received != int(headers.get("content-length", received)):
+                raise self._failure(
+                    "the connection to LXD ended in the middle.", f"could not give the file {in_path!r}"
+                )
             partial.replace(out_path)
-        except LXDError as exc:
-            raise self._failure(exc, f"give the file {in_path!r}") from None
+        except (LXDError, http.client.HTTPException, ConnectionError, TimeoutError) as exc:
+            raise self._failure(exc, f"could not give the file {in_path!r}") from None
         finally:
             partial.unlink(missing_ok=True)
 
@@ -315,6 +346,11 @@ class Connection(ConnectionBase):
             self._client.close()
             self._client = None
         self._connected = False
+
+
+def parse_time(text: str) -> datetime:
+    """A time of LXD's. Its nanoseconds are cut off, because Python 3.11 reads up to six digits."""
+    return datetime.fromisoformat(re.sub(r"(\.\d{6})\d*", r"\1", text.replace("Z", "+00:00")))
 
 
 def _error_text(body: bytes, status: int) -> str:

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import json
 import selectors
+import time
 import typing as t
 
-from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_client import LXDClient, LXDError
+from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_client import LXDClient, LXDError, LXDNotFound
 from ansible_collections.bcm.datacenter.plugins.module_utils._websocket import (
     CLOSE,
     TEXT,
@@ -28,6 +29,8 @@ from ansible_collections.bcm.datacenter.plugins.module_utils._websocket import (
 STDIN, STDOUT, STDERR, CONTROL = "0", "1", "2", "control"
 STDIN_CHUNK = 1 << 17
 START_ATTEMPTS = 3
+WAIT_SLICE = 10
+FINAL_STATUS_CODE = 200
 
 
 class ConnectionLostError(Exception):
@@ -55,6 +58,7 @@ class Process:
         self._sockets: dict[str, WebSocket] = {}
         self._selector = selectors.DefaultSelector()
         self._operation = ""
+        self.created_at = ""
         self._start(instance, argv, environment or {})
 
     def _start(self, instance: str, argv: list[str], environment: dict[str, str]) -> None:
@@ -68,6 +72,7 @@ class Process:
         for attempt in range(1, START_ATTEMPTS + 1):
             operation = self._client.post(f"/1.0/instances/{instance}/exec", body, wait=False)
             self._operation = operation["path"]
+            self.created_at = operation.get("created_at", "")
             try:
                 self._connect(operation["metadata"]["fds"])
                 break
@@ -82,6 +87,9 @@ class Process:
         for name, ws in self._sockets.items():
             ws.sock.setblocking(False)
             self._selector.register(ws, selectors.EVENT_READ, name)
+        for name in (STDOUT, STDERR):
+            # What came along with the answer to the handshake has left the socket: select() would not tell of it.
+            self._read(name)
 
     def _connect(self, secrets: dict[str, str]) -> None:
         for name in (CONTROL, STDIN, STDOUT, STDERR):
@@ -183,13 +191,28 @@ class Process:
 
     def wait(self) -> int:
         """The exit status, after the streams have ended."""
+        path, _mark, query = self._operation.partition("?")
+        deadline = time.monotonic() + self._timeout
         try:
-            metadata = self._client.wait(self._operation, self._timeout)
+            while True:
+                operation = self._client.get(f"{path}/wait" + (f"?{query}" if query else ""), timeout=WAIT_SLICE)
+                if operation["status_code"] >= FINAL_STATUS_CODE:
+                    break
+                if time.monotonic() > deadline:
+                    raise ConnectionLostError(
+                        f"its output ended, but LXD has not told the exit status within {self._timeout:g} s."
+                    )
+        except LXDNotFound:
+            raise ConnectionLostError("LXD no longer knows the command: it was restarted meanwhile.") from None
         except LXDError as exc:
             raise ConnectionLostError(f"LXD did not tell the command's exit status: {exc}") from exc
-        status = (metadata or {}).get("return")
+        status = (operation.get("metadata") or {}).get("return")
+        # LXD calls an operation failed, too, whose command ended with 126 or 127, as shells do in ordinary life.
         if not isinstance(status, int):
-            raise ConnectionLostError("the command ended without an exit status")
+            reason = operation.get("err") or operation.get("status") or "no reason given"
+            raise ConnectionLostError(f"it ended without an exit status: {reason}.")
+        if operation.get("err") and not self.stderr:
+            self.stderr += f"LXD: {operation['err']}\n".encode()
         return status
 
     def close(self) -> None:
