@@ -70,11 +70,10 @@ def load(file: str | os.PathLike[str], environment: Mapping[str, str]) -> tuple[
                 findings.append(
                     Finding(
                         path,
-                        "there is no such file",
+                        f"there is no file {other}",
                         "a file that exists, or optional: true",
-                        str(other),
-                        True,
-                        document.place(path),
+                        entry["path"],
+                        place=document.place(path),
                     )
                 )
             continue

@@ -369,7 +369,7 @@ def test_what_lies_beside_and_is_no_yaml(wrong):
 
 def test_a_file_that_must_be_there(wrong):
     assert wrong(OVERRIDES) == [
-        "site.bcm.yml:4: overrides[0].path = place.yml: there is no such file; allowed: a file that exists, or optional: true"
+        "site.bcm.yml:4: overrides[0].path = place.yml: there is no file place.yml; allowed: a file that exists, or optional: true"
     ]
 
 
