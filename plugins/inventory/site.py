@@ -75,7 +75,9 @@ options:
         type: str
         choices: [local]
       lxd_url:
-        description: LXD's API as the controller reaches it, C(https://HOST:PORT) or C(unix:///PATH).
+        description:
+          - LXD's API as the controller reaches it, C(https://HOST:PORT) or C(unix:///PATH).
+          - The leader needs it if it is reached by SSH, as instances are reached through it.
         type: str
       lxd_socket:
         description: LXD's socket on the machine, if it is not where its packages put it.
@@ -136,7 +138,7 @@ name: rack
 overrides:
   - path: mirrors.yml
 endpoints:
-  - {name: server-1, ssh: root@server-1.example.net}
+  - {name: server-1, ssh: root@server-1.example.net, lxd_url: "https://server-1.example.net:8443"}
   - {name: server-2, ssh: root@server-2.example.net}
   - {name: server-3, ssh: root@server-3.example.net}
 pool: {source: /dev/nvme1n1}

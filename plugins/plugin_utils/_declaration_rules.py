@@ -77,6 +77,15 @@ def _endpoints(data: Data, check: Check) -> None:
         if way in where:
             check.refuse((*path, ways[0]), way, f"is the same machine as endpoints[{where[way]}]", "each machine once")
         where[way] = position
+        if position == 0 and endpoint["ssh"] and not endpoint["lxd_url"]:
+            # Otherwise what is meant for the leader's LXD would reach the one on the controller, if there is one.
+            check.refuse(
+                (*path, "lxd_url"),
+                None,
+                "is missing: instances are reached from the controller through the leader's LXD",
+                "https://HOST:PORT, or unix:///PATH of a socket that leads there",
+                shows_value=False,
+            )
         name = endpoint["name"]
         tier, _dash, index = name.rpartition("-")
         if name in _RESERVED or (index.isdigit() and tier in {*data["tiers"], "proxyhost", "manager"}):

@@ -322,7 +322,7 @@ SCHEMA = Keys(
                         about="`local` for the machine that Ansible runs on.", nullable=True, choices=("local",)
                     ),
                     "lxd_url": Text(
-                        about="LXD's API as the controller reaches it.",
+                        about="LXD's API as the controller reaches it. A leader that is reached by SSH needs it.",
                         nullable=True,
                         pattern=r"https://[^/\s]+|unix://(/[^\s]+)",
                         allows="https://HOST:PORT or unix:///PATH",

@@ -109,6 +109,11 @@ CASES = {
         {"endpoints": [{"name": "a", "ssh": "b", "connection": "local"}]},
         "endpoints[0] = a: has two ways to be reached; allowed: ",
     ),
+    "leader whose LXD cannot be reached": (
+        {"endpoints": [{"name": "a", "ssh": "root@b"}, {"name": "c", "ssh": "root@d"}]},
+        "endpoints[0].lxd_url: is missing: instances are reached from the controller through the leader's LXD; allowed: "
+        "https://HOST:PORT, or unix:///PATH of a socket that leads there",
+    ),
     "endpoint without a name": (
         {"endpoints": [{"ssh": "a"}]},
         "endpoints[0].name: is missing; allowed: a small letter, ",

@@ -158,7 +158,7 @@ def test_endpoints_by_ssh(site, ssh, expected):
 
 
 def test_a_target_is_for_new_instances(site):
-    endpoints = [{"name": "a", "ssh": "a"}, {"name": "b", "ssh": "b"}]
+    endpoints = [{"name": "a", "connection": "local"}, {"name": "b", "ssh": "b"}]
     found = site({"endpoints": endpoints, "tiers": {"manager": {"target": ["b", "a"]}, "bitcoin": {"target": "b"}}})
     places = {name: found.hosts[name]["bcm_endpoint"] for name in found.groups["instances"]}
     assert places == {"proxyhost-1": None, "manager-1": "b", "manager-2": "a", "manager-3": None, "bitcoin-1": "b"}

@@ -48,7 +48,9 @@ def sites(draw):
     before = {
         **HEAD,
         "name": draw(st.from_regex(r"[a-z]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)),
-        "endpoints": [{"name": f"machine{n}", "ssh": f"h{n}"} for n in range(draw(st.integers(1, 3)))],
+        "endpoints": [
+            {"name": f"machine{n}", "ssh": f"h{n}", "lxd_url": "https://h:8443"} for n in range(draw(st.integers(1, 3)))
+        ],
         "tiers": draw(tiers()),
     }
     if "bitcoin" in before["tiers"]:
@@ -134,7 +136,7 @@ FULL = {
     **HEAD,
     "name": "test",
     "chain": "regtest",
-    "endpoints": [{"name": "a", "ssh": "a"}],
+    "endpoints": [{"name": "a", "connection": "local"}],
     "network": "10.77.0.0/16",
     "networks": {"outside": {"subnet": "10.78.0.0/24"}, "cluster": {"bridge": "b2"}},
     "tiers": {
