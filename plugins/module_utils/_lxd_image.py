@@ -91,12 +91,15 @@ def plan(desired: Object, images: t.Sequence[Object], fingerprint: str | None = 
         raise PlanError(errors)
     names = all_aliases(desired)
     current = next((image for image in images if desired["name"] in aliases_of(image)), None)
-    if desired["state"] == "absent":
-        return _plan_absent(desired, images, current, names)
+    if current is None and desired["state"] == "absent" and re.fullmatch(r"[0-9a-f]{12,64}", desired["name"]):
+        current = next((image for image in images if image["fingerprint"].startswith(desired["name"])), None)
     if current is not None:
+        # A project may share its images with others: what is removed has to be ours as much as what is changed.
         owner = resource.owner_error(f"image {desired['name']}", current.get("properties"), desired.get("properties"))
         if owner:
             raise PlanError([owner])
+    if desired["state"] == "absent":
+        return _plan_absent(desired, current, names)
     identity = identity_of(desired)
 
     def fits(image: Object) -> bool:
@@ -149,9 +152,7 @@ def _with_pruning(result: Plan) -> Plan:
     return result
 
 
-def _plan_absent(desired: Object, images: t.Sequence[Object], current: Object | None, names: list[str]) -> Plan:
-    if current is None and re.fullmatch(r"[0-9a-f]{12,64}", desired["name"]):
-        current = next((image for image in images if image["fingerprint"].startswith(desired["name"])), None)
+def _plan_absent(desired: Object, current: Object | None, names: list[str]) -> Plan:
     if current is None:
         return Plan(desired, [], None, None)
     before = _fields(current, aliases_of(current))

@@ -37,6 +37,9 @@ _POWER: dict[str, dict[str, list[str]]] = {
 }
 _STATUS = {"started": RUNNING, "restarted": RUNNING, "stopped": STOPPED, "frozen": FROZEN}
 
+# A clean stop is asked for again after so many seconds.
+STOP_SLICE = 20
+
 WRITABLE = ("architecture", "config", "devices", "ephemeral", "profiles", "description")
 
 
@@ -198,24 +201,31 @@ def _change(client: LXDClient, plan_: Plan) -> None:
 def _power(client: LXDClient, name: str, action: str, timeout: float, force: bool) -> None:
     """Start, stop, restart, freeze or unfreeze. A stop is clean first; with force it is a kill after the timeout."""
     path = _path(name) + "/state"
-    clean = action in ("stop", "restart")
-    body: Object = {"action": action, "force": False}
-    if clean:
-        body["timeout"] = max(1, int(timeout))
-    try:
-        client.put(path, body, timeout=timeout + 30)
-    except (LXDOperationFailed, LXDTimeout) as exc:
-        if not clean:
-            raise
-        now = client.find(_path(name))
-        if now is None or (action == "stop" and now["status"] == STOPPED):
-            return
-        if not force:
+    if action not in ("stop", "restart"):
+        client.put(path, {"action": action, "force": False}, timeout=timeout + 30)
+        return
+    deadline = time.monotonic() + timeout
+    while True:
+        # An instance that is only just starting does not hear the first request to stop. Asking again does no harm.
+        patience = max(1, min(STOP_SLICE, int(deadline - time.monotonic())))
+        try:
+            client.put(path, {"action": action, "force": False, "timeout": patience}, timeout=patience + 30)
+        except (LXDOperationFailed, LXDTimeout) as exc:
+            now = client.find(_path(name))
+            if now is None or (action == "stop" and now["status"] == STOPPED):
+                return
+            if now["status"] != RUNNING:
+                raise
+            if time.monotonic() + 1 < deadline:
+                continue
+            if force:
+                client.put(path, {"action": action, "force": True}, timeout=timeout + 30)
+                return
             raise LXDTimeout(
                 f"it did not stop within {timeout:g} s and was left running ({exc}). "
                 "Give it more time (timeout), or let it be killed (force)"
             ) from exc
-        client.put(path, {"action": action, "force": True}, timeout=timeout + 30)
+        return
 
 
 def _log_of(client: LXDClient, name: str) -> str:

@@ -148,6 +148,9 @@ def in_use_by(kind: Kind, desired: Object, actual: Object, leaving: t.Collection
         project = parse_qs(parts.query).get("project", ["default"])[0]
         if kind.name == "project" and parts.path == "/1.0/profiles/default":
             continue
+        if kind.name == "storage pool" and parts.path.startswith("/1.0/images/"):
+            # A copy that LXD keeps to make instances faster, and removes with the pool. The image itself stays.
+            continue
         if f"{parts.path}?project={project}" in leaving:
             continue
         what = parts.path.removeprefix("/1.0/")

@@ -37,6 +37,8 @@ options:
   state:
     description:
       - V(absent) removes the image, or only O(name) and O(aliases) if it has further aliases.
+      - A project with C(features.images=false) shares the images of the project C(default). There, name the owner in
+        O(properties), so that only what is your own is removed.
     type: str
     choices: [present, absent]
     default: present
