@@ -43,7 +43,8 @@ _value:
   description:
     - C(problems) is a list of sentences, C(unlock) the hosts that are locked, C(pending) those that are still connecting,
       C(init) the host where the Swarm begins or nothing.
-    - C(join) says for each host that is in no Swarm C(manager) or C(worker), C(stale) lists nodes whose host was made anew.
+    - C(join) says for each host that is in no Swarm C(manager) or C(worker), C(stale) lists nodes whose host was made
+      anew, or whose join came to nothing.
   type: dict
 """
 
@@ -80,15 +81,20 @@ def swarm_plan(
             plan["problems"].append(f"{host}: its engine is in a Swarm that it cannot reach: {cause}")
         elif state == "inactive":
             plan["join"][host] = role_of(host, managers)
-            own = [node for node in nodes if node["Description"]["Hostname"] == host]
-            plan["stale"] += [
-                {"id": node["ID"], "host": host, "manager": node["Spec"]["Role"] == "manager"} for node in own
-            ]
+            own = [node for node in nodes if node["Description"].get("Hostname") == host]
+            plan["stale"] += [{"id": node["ID"], "host": host, "manager": "ManagerStatus" in node} for node in own]
         elif nodes and engine.get("NodeID") not in by_id:
             cluster = (engine.get("Cluster") or {}).get("ID")
             plan["problems"].append(
                 f"{host}: belongs to another Swarm{f' ({cluster})' if cluster else ''} as node {engine.get('NodeID')}"
             )
+    if plan["join"]:
+        # Left behind by a join that came to nothing: a node that never said who it is.
+        plan["stale"] += [
+            {"id": node["ID"], "host": "(nameless)", "manager": "ManagerStatus" in node}
+            for node in nodes
+            if not node["Description"].get("Hostname") and node["Status"]["State"] != "ready"
+        ]
     in_swarm = [host for host, state in states.items() if state in ("active", "pending", "locked")]
     if not nodes and not in_swarm and not plan["problems"] and managers[0] in plan["join"]:
         plan["init"] = managers[0]
