@@ -1,0 +1,478 @@
+# Copyright (c) 2026, the Bitcoin Cache Machine authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What cannot be provoked with a real LXD: dropped connections, silence, garbage, operations that hang."""
+
+from __future__ import annotations
+
+import datetime
+import email
+import io
+import json
+import os
+import socket
+import ssl
+import threading
+import time
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.bcm.datacenter.plugins.module_utils import _lxd_client as client_module
+from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_client import (
+    LXDBadRequest,
+    LXDClient,
+    LXDConflict,
+    LXDError,
+    LXDForbidden,
+    LXDNotFound,
+    LXDOperationFailed,
+    LXDPreconditionFailed,
+    LXDTimeout,
+    LXDUnreachable,
+    Multipart,
+    api_path,
+    detect_url,
+)
+from ansible_collections.bcm.datacenter.tests.unit.plugins.module_utils.fake_lxd import (
+    Answer,
+    FakeLXD,
+    Request,
+    error,
+    operation,
+    state,
+    sync,
+)
+
+
+@pytest.fixture
+def client(lxd: FakeLXD) -> t.Iterator[LXDClient]:
+    with LXDClient(lxd.url, timeout=2) as found:
+        yield found
+
+
+# -- where LXD is ---------------------------------------------------------------------------------------------------
+
+
+def test_url_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LXD_DIR", "/srv/lxd")
+    monkeypatch.delenv("LXD_SOCKET", raising=False)
+    assert detect_url() == "unix:///srv/lxd/unix.socket"
+    monkeypatch.setenv("LXD_SOCKET", "/run/x")
+    assert detect_url() == "unix:///run/x"
+
+
+def test_no_socket_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LXD_DIR", raising=False)
+    monkeypatch.delenv("LXD_SOCKET", raising=False)
+    monkeypatch.setattr(client_module, "_SOCKETS", ("/no/such/socket",))
+    with pytest.raises(LXDUnreachable, match="No LXD socket found"):
+        LXDClient()
+
+
+@pytest.mark.parametrize("url", ["http://host", "host:8443", "ftp://x", "https://"])
+def test_an_address_that_is_none(url: str) -> None:
+    with pytest.raises(LXDUnreachable, match="is not an address of LXD"):
+        LXDClient(url)
+
+
+def test_no_socket_there(tmp_path: Path) -> None:
+    with pytest.raises(LXDUnreachable, match="the socket does not exist"):
+        LXDClient(f"unix://{tmp_path}/none").get("/1.0")
+
+
+def test_nobody_listens(tmp_path: Path) -> None:
+    path = str(tmp_path / "dead")
+    sock = socket.socket(socket.AF_UNIX)
+    sock.bind(path)
+    sock.close()
+    with pytest.raises(LXDUnreachable, match="nothing listens there"):
+        LXDClient(f"unix://{path}").get("/1.0")
+
+
+# -- requests -------------------------------------------------------------------------------------------------------
+
+
+def test_api_path_quotes_each_part() -> None:
+    assert api_path("images", "aliases", "debian/13 x") == "/1.0/images/aliases/debian%2F13%20x"
+
+
+def test_project_is_added_unless_given(lxd: FakeLXD) -> None:
+    lxd.route("GET", "/1.0/x", sync())
+    with LXDClient(lxd.url, project="site") as client:
+        client.get("/1.0/x")
+        client.get("/1.0/x", project="other", recursion=1)
+        client.get("/1.0/x", project=None)
+        client.get("/1.0/x?project=third")
+    assert [r.query.get("project") for r in lxd.requests] == ["site", "other", None, "third"]
+    assert lxd.requests[1].query["recursion"] == "1"
+
+
+def test_body_and_etag(lxd: FakeLXD, client: LXDClient) -> None:
+    lxd.route("GET", "/1.0/x", sync({"a": 1}, ETag="abc"))
+    lxd.route("PUT", "/1.0/x", sync())
+    assert client.get_with_etag("/1.0/x") == ({"a": 1}, "abc")
+    client.put("/1.0/x", {"b": True}, etag="abc")
+    assert lxd.requests[1].json == {"b": True}
+    assert lxd.requests[1].headers["if-match"] == "abc"
+    assert lxd.requests[1].headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (400, LXDBadRequest),
+        (401, LXDForbidden),
+        (403, LXDForbidden),
+        (404, LXDNotFound),
+        (409, LXDConflict),
+        (412, LXDPreconditionFailed),
+        (500, LXDError),
+    ],
+)
+def test_errors_have_types(lxd: FakeLXD, client: LXDClient, code: int, kind: type[LXDError]) -> None:
+    lxd.route("POST", "/1.0/x", error(code, "so it is"))
+    with pytest.raises(LXDError, match=f"POST /1.0/x: LXD answered {code}: so it is") as caught:
+        client.post("/1.0/x", {})
+    assert type(caught.value) is kind
+    assert (caught.value.code, caught.value.method, caught.value.url) == (code, "POST", "/1.0/x")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"<html>a proxy's page</html>", b"", b"[]", b'{"no": "type"}', b"\xff\xfe", b"null"],
+)
+def test_garbage_is_told_as_such(lxd: FakeLXD, client: LXDClient, content: bytes) -> None:
+    lxd.route("GET", "/1.0/x", Answer(content))
+    with pytest.raises(LXDError, match="does not speak LXD's API"):
+        client.get("/1.0/x")
+
+
+def test_an_answer_that_is_not_http(tmp_path: Path) -> None:
+    path = str(tmp_path / "s")
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen()
+
+    def talk() -> None:
+        peer, _address = listener.accept()
+        peer.recv(1000)
+        peer.sendall(b"SSH-2.0-OpenSSH\r\n")
+        peer.close()
+
+    thread = threading.Thread(target=talk)
+    thread.start()
+    with pytest.raises(LXDUnreachable, match="was lost during GET"):
+        LXDClient(f"unix://{path}", timeout=2).get("/1.0")
+    thread.join()
+    listener.close()
+
+
+def test_a_truncated_answer_is_no_answer(lxd: FakeLXD, client: LXDClient) -> None:
+    lxd.route("GET", "/1.0/x", Answer(b'{"type": "sync"', headers={"Content-Length": "5000"}, close=True))
+    with pytest.raises(LXDUnreachable, match="was lost"):
+        client.get("/1.0/x")
+
+
+def test_silence_has_an_end(lxd: FakeLXD) -> None:
+    lxd.route("GET", "/1.0/x", Answer(hang=True))
+    begin = time.monotonic()
+    with LXDClient(lxd.url, timeout=0.3) as client, pytest.raises(LXDTimeout, match=r"did not answer GET /1.0/x"):
+        client.get("/1.0/x")
+    assert time.monotonic() - begin < 2
+
+
+# -- dropped connections --------------------------------------------------------------------------------------------
+
+
+def test_a_get_is_tried_again_on_a_connection_that_was_kept(lxd: FakeLXD, client: LXDClient) -> None:
+    lxd.route("GET", "/1.0", sync({}))
+    lxd.route("GET", "/1.0/x", [Answer(drop=True), sync("here")])
+    client.get("/1.0")
+    assert client.get("/1.0/x") == "here"
+    assert lxd.sent() == [("GET", "/1.0"), ("GET", "/1.0/x"), ("GET", "/1.0/x")]
+
+
+def test_a_get_is_not_tried_for_ever(lxd: FakeLXD, client: LXDClient) -> None:
+    lxd.route("GET", "/1.0", sync({}))
+    lxd.route("GET", "/1.0/x", Answer(drop=True))
+    client.get("/1.0")
+    with pytest.raises(LXDUnreachable):
+        client.get("/1.0/x")
+    assert len(lxd.sent()) == 3
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+def test_what_changes_something_is_sent_once(lxd: FakeLXD, client: LXDClient, method: str) -> None:
+    lxd.route("GET", "/1.0", sync({}))
+    lxd.route(method, "/1.0/x", Answer(drop=True))
+    client.get("/1.0")
+    with pytest.raises(LXDUnreachable, match="It is not known whether the request was carried out"):
+        client.request(method, "/1.0/x", {})
+    assert lxd.sent(method) == [(method, "/1.0/x")]
+
+
+def test_a_connection_that_ended_meanwhile_is_noticed_before_a_post(lxd: FakeLXD, client: LXDClient) -> None:
+    lxd.route("GET", "/1.0", Answer({"type": "sync", "metadata": {}}, close=True))
+    lxd.route("POST", "/1.0/x", sync("done"))
+    client.get("/1.0")
+    time.sleep(0.1)
+    assert client.post("/1.0/x", {}) == "done"
+    assert lxd.sent("POST") == [("POST", "/1.0/x")]
+
+
+def test_clones_have_connections_of_their_own(lxd: FakeLXD) -> None:
+    lxd.route("GET", "/1.0/x", lambda request: sync(request.query["n"]))
+    results: dict[int, t.Any] = {}
+    with LXDClient(lxd.url, project="site") as client:
+
+        def work(number: int) -> None:
+            with client.clone() as own:
+                results[number] = [own.get("/1.0/x", n=number) for _turn in range(20)]
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert results == {number: [str(number)] * 20 for number in range(8)}
+    assert {r.query["project"] for r in lxd.requests} == {"site"}
+
+
+# -- what is not there ----------------------------------------------------------------------------------------------
+
+
+def test_find_tells_absence_from_a_missing_project(lxd: FakeLXD) -> None:
+    lxd.route("GET", "/1.0/projects/site", [sync({"name": "site"}), error(404, "Project not found")])
+    with LXDClient(lxd.url, project="site") as client:
+        assert client.find("/1.0/instances/a") is None
+        with pytest.raises(LXDNotFound, match="has no project 'site'"):
+            client.find("/1.0/instances/a")
+
+
+def test_find_tells_absence_from_a_missing_parent(lxd: FakeLXD, client: LXDClient) -> None:
+    lxd.route("GET", "/1.0/storage-pools/p", [sync({}), error(404, "Storage pool not found")])
+    assert client.find("/1.0/storage-pools/p/volumes/custom/v") is None
+    with pytest.raises(LXDNotFound, match="has no storage-pool 'p'"):
+        client.find("/1.0/storage-pools/p/volumes/custom/v")
+
+
+def test_find_gives_what_is_there(lxd: FakeLXD, client: LXDClient) -> None:
+    lxd.route("GET", "/1.0/instances/a", sync({"name": "a"}, ETag="e"))
+    assert client.find_with_etag("/1.0/instances/a") == ({"name": "a"}, "e")
+    assert client.exists("/1.0/instances/a")
+
+
+# -- operations -----------------------------------------------------------------------------------------------------
+
+
+def test_an_operation_is_waited_for(lxd: FakeLXD, client: LXDClient) -> None:
+    lxd.route("POST", "/1.0/x", operation())
+    lxd.route("GET", "/1.0/operations/op/wait", [state(103), state(103), state(200, metadata={"return": 0})])
+    assert client.post("/1.0/x", {}) == {"return": 0}
+    assert all(1 <= int(r.query["timeout"]) <= client_module.WAIT_SLICE for r in lxd.requests[1:])
+
+
+def test_an_operation_that_is_not_waited_for(lxd: FakeLXD, client: LXDClient) -> None:
+    lxd.route("POST", "/1.0/x", operation("abc"))
+    assert client.post("/1.0/x", {}, wait=False)["path"] == "/1.0/operations/abc"
+    assert len(lxd.requests) == 1
+
+
+def test_an_operation_that_fails_says_why(lxd: FakeLXD, client: LXDClient) -> None:
+    lxd.route("POST", "/1.0/x", operation())
+    lxd.route("GET", "/1.0/operations/op/wait", state(400, err="no space left on device"))
+    with pytest.raises(LXDOperationFailed, match="Doing something failed: no space left on device") as caught:
+        client.post("/1.0/x", {})
+    assert caught.value.operation == "/1.0/operations/op"
+
+
+def test_an_operation_that_hangs_is_left(lxd: FakeLXD, client: LXDClient) -> None:
+    def slow(request: Request) -> Answer:
+        time.sleep(0.3)
+        return state(103)
+
+    lxd.route("POST", "/1.0/x", operation())
+    lxd.route("GET", "/1.0/operations/op/wait", slow)
+    begin = time.monotonic()
+    with pytest.raises(LXDTimeout, match=r"has not ended within .* status Running"):
+        client.post("/1.0/x", {}, timeout=1)
+    assert time.monotonic() - begin < 4
+
+
+def test_a_wait_that_ends_in_an_error_asks_the_operation(lxd: FakeLXD, client: LXDClient) -> None:
+    lxd.route("GET", "/1.0/operations/op/wait", error(500, "context deadline exceeded"))
+    lxd.route("GET", "/1.0/operations/op", [state(103), state(200, metadata="end")])
+    assert client.wait("/1.0/operations/op", 5) == "end"
+
+
+def test_an_operation_that_nobody_knows_any_more(lxd: FakeLXD, client: LXDClient) -> None:
+    with pytest.raises(LXDOperationFailed, match=r"no longer knows operation /1.0/operations/op"):
+        client.wait("/1.0/operations/op", 5)
+
+
+def test_lxd_goes_away_during_an_operation(lxd: FakeLXD, client: LXDClient) -> None:
+    lxd.route("POST", "/1.0/x", operation())
+    lxd.route("GET", "/1.0/operations/op/wait", Answer(drop=True))
+    with pytest.raises(LXDUnreachable, match=r"was lost during GET /1.0/operations/op/wait"):
+        client.post("/1.0/x", {})
+    assert lxd.sent("POST") == [("POST", "/1.0/x")]
+
+
+# -- files ----------------------------------------------------------------------------------------------------------
+
+
+def test_multipart_is_what_its_length_says(tmp_path: Path, lxd: FakeLXD, client: LXDClient) -> None:
+    (tmp_path / "meta").write_bytes(b"m" * 10)
+    (tmp_path / "root").write_bytes(os.urandom(3_000_000))
+    form = Multipart([("metadata", str(tmp_path / "meta")), ("rootfs", str(tmp_path / "root"))])
+    assert len(b"".join(form)) == len(form)
+    lxd.route("POST", "/1.0/images", sync({}))
+    client.post("/1.0/images", data=form)
+    request = lxd.requests[0]
+    message = email.message_from_bytes(
+        f"Content-Type: {request.headers['content-type']}\n\n".encode() + request.body.replace(b"\r\n--", b"\r\n--")
+    )
+    parts = message.get_payload()
+    assert isinstance(parts, list)
+    assert [part.get_param("name", header="content-disposition") for part in parts] == ["metadata", "rootfs"]
+    assert (tmp_path / "root").read_bytes() in request.body
+
+
+def test_a_file_is_sent_from_where_it_is_open(tmp_path: Path, lxd: FakeLXD, client: LXDClient) -> None:
+    (tmp_path / "f").write_bytes(b"0123456789")
+    lxd.route("POST", "/1.0/x", sync({}))
+    with (tmp_path / "f").open("rb") as handle:
+        handle.seek(4)
+        client.post("/1.0/x", data=handle)
+    assert lxd.requests[0].body == b"456789"
+
+
+def test_an_upload_that_is_refused_before_its_end_says_why(tmp_path: Path, lxd: FakeLXD, client: LXDClient) -> None:
+    (tmp_path / "big").write_bytes(b"\0" * 20_000_000)
+    refusal = error(403, "not here")
+    refusal.unread = refusal.close = True
+    lxd.route("POST", "/1.0/images", refusal)
+    with pytest.raises(LXDForbidden, match="not here"):
+        client.post("/1.0/images", data=Multipart([("rootfs", str(tmp_path / "big"))]))
+    assert len(lxd.requests) == 1
+
+
+def test_raw_gives_what_there_is(lxd: FakeLXD, client: LXDClient) -> None:
+    lxd.route("GET", "/1.0/f", Answer(b"\x00binary", headers={"X-LXD-type": "file"}))
+    status, headers, content = client.raw("GET", "/1.0/f")
+    assert (status, headers["x-lxd-type"], content) == (200, "file", b"\x00binary")
+    lxd.route("POST", "/1.0/f", sync())
+    client.raw("POST", "/1.0/f", io.BytesIO(b"abc").getvalue(), {"X-LXD-mode": "0600"})
+    assert (lxd.requests[1].body, lxd.requests[1].headers["x-lxd-mode"]) == (b"abc", "0600")
+
+
+def test_raw_as_a_stream_leaves_the_client_free(lxd: FakeLXD, client: LXDClient) -> None:
+    lxd.route("GET", "/1.0/f", Answer(b"x" * 100_000))
+    lxd.route("GET", "/1.0", sync({"api_extensions": ["etag"]}))
+    _status, _headers, response = client.raw("GET", "/1.0/f", stream=True)
+    assert client.has_extension("etag")
+    assert len(response.read()) == 100_000
+    response.close()
+
+
+# -- TLS ------------------------------------------------------------------------------------------------------------
+
+
+def _certificate(directory: Path, name: str) -> tuple[Path, Path]:
+    """A self-signed certificate, as LXD makes one."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.datetime(2020, 1, 1)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now)
+        .not_valid_after(now + datetime.timedelta(days=36500))
+        .sign(key, hashes.SHA256())
+    )
+    (directory / f"{name}.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    (directory / f"{name}.key").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return directory / f"{name}.crt", directory / f"{name}.key"
+
+
+class TLSServer:
+    """Answers GET /1.0 over TLS with a certificate of its own, and remembers who asked."""
+
+    def __init__(self, certificate: Path, key: Path, clients: Path) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.load_verify_locations(clients)
+        self.peers: list[t.Any] = []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"https://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.context = context
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        body = json.dumps({"type": "sync", "metadata": {"ok": True}}).encode()
+        while True:
+            try:
+                raw, _address = self.listener.accept()
+                with self.context.wrap_socket(raw, server_side=True) as sock:
+                    sock.recv(4000)
+                    self.peers.append(sock.getpeercert())
+                    sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+            except ssl.SSLError:
+                continue
+            except OSError:
+                return
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> t.Iterator[TLSServer]:
+    certificate, key = _certificate(tmp_path, "server")
+    _certificate(tmp_path, "client")
+    _certificate(tmp_path, "stranger")
+    server = TLSServer(certificate, key, tmp_path / "client.crt")
+    yield server
+    server.listener.close()
+
+
+def test_tls_with_the_servers_own_certificate(tls: TLSServer, tmp_path: Path) -> None:
+    options = {"client_cert": str(tmp_path / "client.crt"), "client_key": str(tmp_path / "client.key")}
+    for given in (str(tmp_path / "server.crt"), (tmp_path / "server.crt").read_text()):
+        with LXDClient(tls.url, server_cert=given, timeout=5, **options) as client:
+            assert client.get("/1.0") == {"ok": True}
+    assert tls.peers[0]["subject"][0][0] == ("commonName", "client")
+
+
+def test_tls_with_somebody_elses_certificate(tls: TLSServer, tmp_path: Path) -> None:
+    client = LXDClient(tls.url, server_cert=str(tmp_path / "stranger.crt"), timeout=5)
+    with client, pytest.raises(LXDUnreachable, match="another certificate than the one that was given"):
+        client.get("/1.0")
+    assert tls.peers in ([], [None], [{}])
+
+
+def test_tls_without_a_certificate_does_not_trust(tls: TLSServer) -> None:
+    with LXDClient(tls.url, timeout=5) as client, pytest.raises(LXDUnreachable, match="is not trusted"):
+        client.get("/1.0")
+
+
+@pytest.mark.parametrize("given", ["/no/such/file", "-----BEGIN garbage"])
+def test_tls_with_a_certificate_that_is_none(given: str) -> None:
+    with pytest.raises(LXDUnreachable, match="Cannot use the certificates"):
+        LXDClient("https://127.0.0.1:1", server_cert=given).get("/1.0")
+
+
+def test_tls_nobody_there() -> None:
+    with pytest.raises(LXDUnreachable, match="Cannot connect"):
+        LXDClient("https://127.0.0.1:1", timeout=2).get("/1.0")
