@@ -167,6 +167,7 @@ class WebSocket:
         try:
             sock.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
             head, surplus = cls._read_head(sock)
+            surplus = cls._read_refusal(sock, head, surplus)
         except OSError as exc:
             raise WebSocketError(f"the connection broke during the websocket handshake: {exc}") from exc
         cls._check_head(head, surplus, nonce)
@@ -184,6 +185,16 @@ class WebSocket:
             data += chunk
         head, surplus = data.split(b"\r\n\r\n", 1)
         return head.decode("latin-1").split("\r\n"), surplus
+
+    @staticmethod
+    def _read_refusal(sock: socket.socket, head: list[str], surplus: bytes) -> bytes:
+        """The rest of an answer that is not an upgrade: it tells why."""
+        lengths = [line.partition(":")[2] for line in head if line.lower().startswith("content-length:")]
+        if " 101" in head[0] or not lengths or not lengths[0].strip().isdigit():
+            return surplus
+        while len(surplus) < min(int(lengths[0]), CHUNK) and (chunk := sock.recv(CHUNK)):
+            surplus += chunk
+        return surplus
 
     @staticmethod
     def _check_head(head: list[str], surplus: bytes, nonce: str) -> None:

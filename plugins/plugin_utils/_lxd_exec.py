@@ -70,7 +70,7 @@ class Process:
             "record-output": False,
         }
         for attempt in range(1, START_ATTEMPTS + 1):
-            operation = self._client.post(f"/1.0/instances/{instance}/exec", body, wait=False)
+            operation = self._client.post(f"/1.0/instances/{instance}/exec", body, wait=False, timeout=self._timeout)
             self._operation = operation["path"]
             self.created_at = operation.get("created_at", "")
             try:
