@@ -14,7 +14,8 @@ name: verify_report
 short_description: One report of what the probes of all hosts found
 version_added: 0.1.0
 description:
-  - Reads C(verify_result), the registered result of M(bcm.datacenter.probe), of each host. A host that could not be
+  - Reads C(verify_result), the registered result of M(bcm.datacenter.probe), and C(verify_node_result), that of
+    M(bcm.datacenter.bitcoin_node_info), of each host. A host that could not be
     reached, or on which the module failed, is a part that does not work.
 options:
   _input:
@@ -55,7 +56,22 @@ def parts_of(host: str, variables: Mapping[str, Any]) -> list[dict[str, Any]]:
     if result is None or result.get("unreachable") or "results" not in result:
         cause = "it was not looked at" if result is None else str(result.get("msg", "no reason was given"))
         return [{"host": host, "part": "the instance itself", "works": False, "cause": cause, "hint": ""}]
-    return [{"host": host, **part} for part in result["results"]]
+    return [{"host": host, **part} for part in [*result["results"], *node_of(variables)]]
+
+
+def node_of(variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the part that is the host's Bitcoin node, if it has one.
+
+    A node that runs and is not ready yet (it starts, downloads, indexes) works: there is nothing to mend.
+    """
+    node = variables.get("verify_node_result") or {}
+    if "running" not in node:
+        return []
+    if node["running"]:
+        state = f"block {node['blocks']}" if node.get("ready") else f"not ready yet: {node['reason']}"
+        return [{"part": f"bitcoind ({state})", "works": True, "cause": "", "hint": ""}]
+    hint = "On a manager, docker service ps --no-trunc of the node's service says more; on the host, its journal."
+    return [{"part": "bitcoind", "works": False, "cause": node["reason"], "hint": hint}]
 
 
 def verify_report(hosts: list[str], hostvars: Mapping[str, Mapping[str, Any]], site: str) -> dict[str, Any]:
