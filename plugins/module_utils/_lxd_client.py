@@ -509,7 +509,7 @@ class LXDClient:
         parts = path.strip("/").split("/")
         if project and parts[1] != "projects" and not self.project_exists(project):
             raise LXDNotFound(f"LXD at {self.url} has no project {project!r}.", url=path, method="GET", code=404)
-        if len(parts) > 3:
+        if len(parts) > 3 and parts[1] != "images":  # Aliases belong to no image.
             parent = "/" + "/".join(parts[:3])
             try:
                 self.get(parent, **{key: value for key, value in query.items() if key == "project"})

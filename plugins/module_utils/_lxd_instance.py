@@ -271,7 +271,7 @@ def apply(client: LXDClient, plan_: Plan, timeout: float, progress: list[str]) -
         waiting.wait_for(client, plan_.name, wait_for, timeout)
     if plan_.after is None:
         return outcome(None, None)
-    if plan_.state is not None and not plan_.actions and waiting.addresses(plan_.state):
+    if plan_.state is not None and not plan_.actions and (wait_for == "none" or waiting.addresses(plan_.state)):
         return outcome(plan_.after, plan_.state)
     return outcome(plan_.after, client.find(_path(plan_.name) + "/state"))
 

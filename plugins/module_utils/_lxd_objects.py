@@ -290,7 +290,9 @@ def apply(client: LXDClient, change: Change) -> None:
             def compute(actual: Object) -> Object | None:
                 merged = _merged(kind, desired, actual)
                 keys = ("description", "config", "devices") if kind.devices else ("description", "config")
-                return None if _fields(kind, merged) == _fields(kind, actual) else {key: merged[key] for key in keys}
+                if _fields(kind, merged) == _fields(kind, actual):
+                    return None
+                return {key: merged[key] for key in keys if key in merged}
 
             update(client, kind.path(desired), compute, query)
         elif change.action == "delete":
