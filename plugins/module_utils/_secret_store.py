@@ -77,6 +77,8 @@ class Store(t.Protocol):
 
     def made(self) -> set[str]: ...
 
+    def record(self, names: set[str]) -> None: ...
+
 
 class DirectoryStore:
     """One file a secret, in a directory that root alone may enter."""
@@ -137,21 +139,21 @@ class DirectoryStore:
         finally:
             os.close(directory)
 
-    def _record(self, names: set[str]) -> None:
+    def record(self, names: set[str]) -> None:
         if names != self.made():
             self._write(RECORD, "".join(f"{name}\n" for name in sorted(names)) or "\n", exclusive=False)
 
     def create(self, name: str, value: str) -> None:
         self._write(name, value, exclusive=True)
         # Last, so that a run which is killed in between leaves a secret that is found, not one that seems lost.
-        self._record(self.made() | {name})
+        self.record(self.made() | {name})
 
     def replace(self, name: str, value: str) -> None:
         self._write(name, value, exclusive=False)
-        self._record(self.made() | {name})
+        self.record(self.made() | {name})
 
     def remove(self, name: str) -> None:
-        self._record(self.made() - {name})
+        self.record(self.made() - {name})
         (self.directory / name).unlink(missing_ok=True)
 
     def names(self) -> list[str]:
@@ -177,7 +179,7 @@ class PassStore:
     def _pass(self, *words: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
         try:
             return subprocess.run(
-                ["pass", *words], input=text or "", capture_output=True, text=True, timeout=PASS_SECONDS
+                ["pass", *words], input=text or "", capture_output=True, text=True, timeout=PASS_SECONDS, check=False
             )
         except FileNotFoundError:
             raise StoreError("The program pass is not installed on this host.") from None
@@ -211,7 +213,7 @@ class PassStore:
         if done.returncode != 0:
             raise StoreError(f"pass cannot insert {self.folder}/{name}: {done.stderr.strip()}")
 
-    def _record(self, names: set[str]) -> None:
+    def record(self, names: set[str]) -> None:
         if names != self.made():
             self._insert(RECORD, "\n".join(sorted(names)) or "-")
 
@@ -222,10 +224,10 @@ class PassStore:
 
     def replace(self, name: str, value: str) -> None:
         self._insert(name, value)
-        self._record(self.made() | {name})
+        self.record(self.made() | {name})
 
     def remove(self, name: str) -> None:
-        self._record(self.made() - {name})
+        self.record(self.made() - {name})
         if self._exists(name):
             done = self._pass("rm", "--force", f"{self.folder}/{name}")
             if done.returncode != 0:

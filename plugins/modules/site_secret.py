@@ -78,8 +78,8 @@ options:
     default: present
   may_create:
     description:
-      - Say V(false) when the site exists already. Then a store without any secret is an error, because it was lost or is
-        looked for in the wrong place, and new secrets would not fit the site's data.
+      - Say V(false) when the site exists already. Then a store without any secret is an error, because it was lost or
+        is looked for in the wrong place, and new secrets would not fit the site's data.
       - A secret that the store never had, of a part that was added to the site, is made all the same.
     type: bool
     default: true
@@ -222,15 +222,19 @@ class Secrets:
         self.made: list[str] = []
 
     def have(self, wanted: list[dict[str, t.Any]], create: bool) -> dict[str, str]:
+        # Before the secrets are looked at: another run may be making some right now.
+        recorded = self.store.made()
         values = {item["name"]: self.store.read(item["name"]) for item in wanted}
         missing = [name for name, value in values.items() if value is None]
         stale = [
             item["name"] for item in wanted if item.get("update") and values[item["name"]] not in (None, item["value"])
         ]
-        if missing or (stale and create):
+        # A run that was killed at the right moment has made a secret without having noted that.
+        unrecorded = set(values) - set(missing) - recorded
+        if missing or ((stale or unrecorded) and create):
             if not create:
                 raise StoreError(f"{self.store.where} lacks these secrets of site {self.site}: {', '.join(missing)}.")
-            self._refuse(missing)
+            self._refuse(missing, recorded)
             if self.check_mode:
                 self.made = missing + stale
                 values.update(
@@ -241,8 +245,8 @@ class Secrets:
                     self._make(wanted, values)
         return {item["name"]: self._present(item, values) for item in wanted}
 
-    def _refuse(self, missing: list[str]) -> None:
-        lost = sorted(set(missing) & self.store.made())
+    def _refuse(self, missing: list[str], recorded: set[str]) -> None:
+        lost = sorted(set(missing) & recorded)
         if lost:
             raise StoreError(
                 f"These secrets of site {self.site} were made once and are gone from {self.store.where}: "
@@ -271,6 +275,8 @@ class Secrets:
                 self.store.replace(name, value)
                 self.made.append(name)
             values[name] = value
+        if unrecorded := set(values) - self.store.made():
+            self.store.record(self.store.made() | unrecorded)
 
     def _present(self, item: dict[str, t.Any], values: dict[str, str | None]) -> str:
         value = t.cast(str, values[item["name"]])
