@@ -25,7 +25,8 @@ description:
 options:
   _input:
     description:
-      - The settings. C(version), C(chain), C(ports), C(memory), C(cookie_file) and C(shutdown_notify) are needed. The others
+      - The settings. C(version), C(chain), C(ports), C(memory), C(cookie_file), C(users_file) and C(shutdown_notify) are
+        needed. The others
         are C(memory_reserve), C(volume_size), C(free_space_min), C(dbcache), C(maxmempool), C(prune) in MiB, C(indexes),
         C(wallet), C(zmq), C(rpc_users), C(rpc_allowed), C(connect), C(addnode), C(listen), C(max_connections),
         C(network_active), C(options).
@@ -43,7 +44,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: C(conf), the text; C(dbcache) and C(maxmempool) in MiB; C(memory_limit) in bytes; C(free_space_kib).
+  description: C(conf) and C(users), the texts of two files; C(dbcache) and C(maxmempool) in MiB; C(memory_limit) in bytes; C(free_space_kib).
   type: dict
 """
 

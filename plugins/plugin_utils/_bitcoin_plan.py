@@ -192,11 +192,10 @@ def _common(settings: Mapping[str, Any], found: tuple[int, int], dbcache: int, m
     # The user of the cookie, inside the container, may do all; each other one what is on its list.
     lines += [("rpccookiefile", settings["cookie_file"]), ("rpcwhitelistdefault", "0")]
     for user in settings.get("rpc_users") or []:
-        if user.get("auth"):
-            lines.append(("rpcauth", str(user["auth"])))
         if user.get("methods") is not None:
             lines.append(("rpcwhitelist", f"{user['name']}:{','.join(user['methods'])}"))
-    return lines
+    # The hashes of passwords are in a file of their own, so that the rest can be shown when it changes.
+    return [*lines, ("includeconf", settings["users_file"])]
 
 
 def _of_chain(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -243,14 +242,16 @@ def plan(settings: Mapping[str, Any]) -> dict[str, Any]:
     if check.errors:
         raise PlanError(check.errors)
     common, of_chain = _common(settings, found, dbcache, mempool), _of_chain(settings)
-    _check_options(settings, {name for name, _value in common + of_chain}, check)
+    _check_options(settings, {"rpcauth", *(name for name, _value in common + of_chain)}, check)
     if check.errors:
         raise PlanError(check.errors)
     lines = [f"{name}={value}" for name, value in common]
     lines += ["", f"[{SECTIONS[chain]}]"]
     lines += [f"{name}={value}" for name, value in of_chain + _extra(settings)]
+    users = [f"rpcauth={user['auth']}" for user in settings.get("rpc_users") or [] if user.get("auth")]
     return {
         "conf": "\n".join(lines) + "\n",
+        "users": "".join(f"{line}\n" for line in users),
         "dbcache": dbcache,
         "maxmempool": mempool,
         "memory_limit": memory,

@@ -24,6 +24,7 @@ def settings(**changed):
         "memory": "4GiB",
         "memory_reserve": "512MiB",
         "cookie_file": "/tmp/cookie",
+        "users_file": "/etc/bitcoin/users.conf",
         "shutdown_notify": "touch /tmp/stopping",
         **changed,
     }
@@ -37,7 +38,7 @@ def options(**changed):
             section = line.strip("[]")
             found[section] = {}
         elif line:
-            name, _, value = line.partition("=")
+            name, value = line.partition("=")[::2]
             found[section].setdefault(name, []).append(value)
     return found
 
@@ -85,9 +86,10 @@ def test_rpc_users():
         {"name": "lnd", "methods": ["getblock", "getblockhash"], "auth": "lnd:salt$hash"},
         {"name": "ops", "methods": None, "auth": "ops:salt$hash"},
     ]
-    common = options(rpc_users=users)[""]
-    assert common["rpcauth"] == ["lnd:salt$hash", "ops:salt$hash"]
-    assert common["rpcwhitelist"] == ["lnd:getblock,getblockhash"]
+    found = sut.plan(settings(rpc_users=users))
+    assert found["users"] == "rpcauth=lnd:salt$hash\nrpcauth=ops:salt$hash\n"
+    assert "hash" not in found["conf"].replace("getblockhash", "").replace("zmqpubhash", "")
+    assert options(rpc_users=users)[""]["rpcwhitelist"] == ["lnd:getblock,getblockhash"]
 
 
 def test_names_of_options_follow_the_version():
