@@ -131,7 +131,7 @@ tiers:
 stacks:
   bitcoin: {}
 
-# ---
+---
 # three servers; settings of a closed network beside the declaration
 plugin: bcm.datacenter.site
 name: rack

@@ -141,6 +141,7 @@ import re
 import shutil
 import stat
 import tempfile
+import uuid
 import typing as t
 from dataclasses import dataclass
 from pathlib import Path
@@ -429,9 +430,9 @@ class Files:
 
     @staticmethod
     def _replace_by_link(path: str, src: str) -> None:
-        temporary = tempfile.mktemp(prefix=".ansible-", dir=str(Path(path).parent))  # noqa: S306 - symlink() is exclusive
-        Path(temporary).symlink_to(src)
-        Path(temporary).replace(path)
+        temporary = Path(path).with_name(f".ansible-{uuid.uuid4().hex}")
+        temporary.symlink_to(src)
+        temporary.replace(path)
 
     def _write(self, path: str, content: bytes, mode: int | None, uid: int | None, gid: int | None) -> None:
         """Write beside it, with its attributes from the start, and rename: a reader sees the old or the new file."""

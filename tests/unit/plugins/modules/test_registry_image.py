@@ -53,7 +53,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def handle_any(self):
         self.server.log.append(f"{self.command} {self.path}")
-        path, _, query = self.path.partition("?")
+        path, query = self.path.partition("?")[::2]
         parts = path.split("/")
         name, kind, reference = "/".join(parts[2:-2]), parts[-2], parts[-1]
         if self.server.password and self.headers.get("Authorization") != self.server.password:
