@@ -59,7 +59,7 @@ def test_the_plugin_says_of_a_key_what_the_schema_says(key):
 
 
 def test_examples_are_sound(tmp_path):
-    for number, example in enumerate(site.EXAMPLES.split("# ---\n")):
+    for number, example in enumerate(site.EXAMPLES.split("---\n")):
         file = tmp_path / f"{number}.bcm.yml"
         file.write_text(example)
         (tmp_path / "mirrors.yml").write_text("mirrors: {}\n")
