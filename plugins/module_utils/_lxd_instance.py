@@ -37,8 +37,8 @@ _POWER: dict[str, dict[str, list[str]]] = {
 }
 _STATUS = {"started": RUNNING, "restarted": RUNNING, "stopped": STOPPED, "frozen": FROZEN}
 
-# A clean stop is asked for again after so many seconds.
-STOP_SLICE = 20
+# A clean stop is asked for again after so many seconds, then after twice as many, up to half a minute.
+STOP_SLICE = 5
 
 WRITABLE = ("architecture", "config", "devices", "ephemeral", "profiles", "description")
 
@@ -205,9 +205,11 @@ def _power(client: LXDClient, name: str, action: str, timeout: float, force: boo
         client.put(path, {"action": action, "force": False}, timeout=timeout + 30)
         return
     deadline = time.monotonic() + timeout
+    slice_ = STOP_SLICE
     while True:
         # An instance that is only just starting does not hear the first request to stop. Asking again does no harm.
-        patience = max(1, min(STOP_SLICE, int(deadline - time.monotonic())))
+        patience = max(1, min(slice_, int(deadline - time.monotonic())))
+        slice_ = min(slice_ * 2, 30)
         try:
             client.put(path, {"action": action, "force": False, "timeout": patience}, timeout=patience + 30)
         except (LXDOperationFailed, LXDTimeout) as exc:

@@ -180,7 +180,7 @@ def test_a_stop_that_was_not_heard_is_asked_for_again(
     lxd.route("GET", "/1.0/instances/a", sync(actual()))
     assert apply(client, {"state": "stopped"}, actual(), timeout=10) == ["stop"]
     bodies = [request.json for request in lxd.requests if request.method == "PUT"]
-    assert bodies == [{"action": "stop", "force": False, "timeout": 1}] * 2
+    assert bodies == [{"action": "stop", "force": False, "timeout": patience} for patience in (1, 2)]
 
 
 @pytest.mark.parametrize("force", [False, True])
