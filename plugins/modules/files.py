@@ -141,8 +141,8 @@ import re
 import shutil
 import stat
 import tempfile
-import uuid
 import typing as t
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -93,7 +93,9 @@ def trim(root: Path, max_bytes: int, min_free_bytes: int, now: float) -> tuple[i
 
 
 def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(description="Remove from pull-through registries what was not asked for the longest.")
+    parser = argparse.ArgumentParser(
+        description="Remove from pull-through registries what was not asked for the longest."
+    )
     parser.add_argument("--max-mib", type=int, required=True, help="bound of each registry")
     parser.add_argument("--min-free-mib", type=int, default=0, help="what stays free on the file system")
     parser.add_argument("root", type=Path, nargs="+", help="root directories of registries")
