@@ -36,7 +36,7 @@ options:
   stop_timeout:
     description: Seconds that LXD gives an instance to stop when its machine goes down.
     type: int
-    default: 1860
+    default: 2460
 author:
   - the Bitcoin Cache Machine authors (@bitcoincachemachine)
 """
@@ -153,7 +153,7 @@ def instance_specs(
     hosts: list[str],
     hostvars: Mapping[str, Mapping[str, Any]],
     images: Mapping[str, Any],
-    stop_timeout: int = 1860,
+    stop_timeout: int = 2460,
 ) -> list[dict[str, Any]]:
     """Return one item of M(bcm.datacenter.lxd_instances) for each of HOSTS."""
     return [instance_spec(host, hostvars[host], images, stop_timeout) for host in hosts]
