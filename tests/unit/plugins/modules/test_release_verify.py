@@ -11,7 +11,6 @@ import threading
 
 import pytest
 
-from ansible_collections.bcm.datacenter.plugins.filter.signer_keys import signer_keys
 from ansible_collections.bcm.datacenter.plugins.module_utils._signatures import Judgement, SignatureError
 from ansible_collections.bcm.datacenter.plugins.modules import release_verify as sut
 
@@ -196,18 +195,3 @@ def test_keys_come_as_text_from_a_file_or_from_a_server(server, tmp_path):
     signers = sut.Release(given, sut.Downloader(None, None, 5, 1)).signers()
     assert [s.key for s in signers] == [keys[0].encode(), b"from a file", b"from a server", None, None]
     assert signers[3].problem == "no_key"
-
-
-def test_signers_are_completed_on_the_controller(tmp_path):
-    (tmp_path / "a.asc").write_text("armoured")
-    known = [{"name": "b", "fingerprint": "B", "key": "https://keys/b"}]
-    signers = [
-        {"name": "a", "fingerprint": "A", "key": str(tmp_path / "a.asc"), "source": None},
-        {"name": "b", "fingerprint": "B", "key": None},
-        {"name": "c", "fingerprint": "C"},
-    ]
-    assert signer_keys(signers, known) == [
-        {"name": "a", "fingerprint": "A", "key": "armoured"},
-        {"name": "b", "fingerprint": "B", "key": "https://keys/b"},
-        {"name": "c", "fingerprint": "C"},
-    ]
