@@ -68,7 +68,7 @@ def remove_dangling_links(root: Path) -> int:
     removed = 0
     for link in registry.glob("repositories/**/link"):
         try:
-            algorithm, _, digest = link.read_text(encoding="ascii").strip().partition(":")
+            algorithm, _sep, digest = link.read_text(encoding="ascii").strip().partition(":")
         except (OSError, UnicodeDecodeError):
             continue
         if digest and not (registry / "blobs" / algorithm / digest[:2] / digest / "data").exists():

@@ -46,7 +46,7 @@ def statuses(folder: Path, signers: Signers, tmp_path: Path) -> list[str]:
     gpg = ["gpg", "--homedir", str(home), "--batch", "--no-autostart"]
     subprocess.run([*gpg, "--import", *signers.folder.glob("*.asc")], capture_output=True, check=True)
     verify = [*gpg, "--status-fd", "1", "--verify", folder / "SHA256SUMS.asc", folder / "SHA256SUMS"]
-    output = subprocess.run(verify, capture_output=True, text=True).stdout
+    output = subprocess.run(verify, capture_output=True, text=True, check=False).stdout
     words = {"GOODSIG", "BADSIG", "EXPKEYSIG", "REVKEYSIG", "ERRSIG"}
     return [f"{line.split()[1]} {line.split()[3]}" for line in output.splitlines() if line.split()[1] in words]
 
@@ -70,7 +70,9 @@ def test_signatures(www: Path, signers: Signers, tmp_path: Path, version: str, w
 
 def test_only_the_one_with_the_bad_hash_fails_sha256sum(www: Path) -> None:
     for release in releases(VERSION):
-        done = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=www / release.version, capture_output=True)
+        done = subprocess.run(
+            ["sha256sum", "-c", "SHA256SUMS"], cwd=www / release.version, capture_output=True, check=False
+        )
         assert (done.returncode == 0) is not release.wrong_digest, release.version
 
 

@@ -61,7 +61,7 @@ def state(code: int, **fields: t.Any) -> Answer:
     return sync({"id": "op", "description": "Doing something", "status": status, "status_code": code, **fields})
 
 
-Script = Answer | t.Callable[[Request], Answer] | t.Sequence[Answer]
+Script = t.Union[Answer, t.Callable[[Request], Answer], t.Sequence[Answer]]  # noqa: UP007 - pylint of ansible-test reads no other
 
 
 class FakeLXD:

@@ -136,7 +136,7 @@ def test_errors_have_types(lxd: FakeLXD, client: LXDClient, code: int, kind: typ
     lxd.route("POST", "/1.0/x", error(code, "so it is"))
     with pytest.raises(LXDError, match=f"POST /1.0/x: LXD answered {code}: so it is") as caught:
         client.post("/1.0/x", {})
-    assert type(caught.value) is kind
+    assert caught.value.__class__ is kind
     assert (caught.value.code, caught.value.method, caught.value.url) == (code, "POST", "/1.0/x")
 
 
