@@ -1,0 +1,226 @@
+# Copyright (c) 2026, the Bitcoin Cache Machine authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ways to look at a whole site, for its tests."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import testinfra
+import testinfra.host
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+LAB_DIR = Path(os.environ.get("BCM_LAB_DIR", "/var/lib/bcm-lab"))
+LXD_ENV = {"LXD_DIR": str(LAB_DIR / "lxd")}
+WORLD = "198.18.0.10"
+
+
+@dataclass
+class Run:
+    """What a playbook did, from its own events."""
+
+    status: int
+    text: str
+    # What would be (check mode) or was changed: host and task.
+    changed: set[tuple[str, str]] = field(default_factory=set)
+    failures: list[str] = field(default_factory=list)
+    stats: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, done: subprocess.CompletedProcess[str]) -> Run:
+        run = cls(done.returncode, done.stdout + done.stderr)
+        for line in done.stdout.splitlines():
+            if not line.startswith("{"):
+                continue
+            event = json.loads(line)
+            run.stats = event.get("stats", run.stats)
+            name = event.get("task", {}).get("name", "")
+            for host, result in event.get("hosts", {}).items():
+                if result.get("changed"):
+                    run.changed.add((host, name))
+                if event["_event"] in ("v2_runner_on_failed", "v2_runner_on_unreachable"):
+                    run.failures.append(f"{host}: {name}: {result.get('msg', result)}")
+        return run
+
+
+def play(playbook: str, *arguments: str, inventory: Path, env: dict[str, str] | None = None, timeout: int = 900) -> Run:
+    """Run a playbook of the checkout."""
+    whole = {
+        **os.environ,
+        **LXD_ENV,
+        "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.jsonl",
+        "ANSIBLE_CALLBACKS_ENABLED": "",
+        "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
+        "ANSIBLE_FORCE_COLOR": "0",
+        **(env or {}),
+    }
+    argv = ["ansible-playbook", playbook, "-i", str(inventory), *arguments]
+    return Run.read(
+        subprocess.run(
+            argv, cwd=CHECKOUT, env=whole, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout
+        )
+    )
+
+
+def lxc(*arguments: str, project: str | None = None, check: bool = True, timeout: int = 300) -> str:
+    """Ask the lab's LXD."""
+    done = subprocess.run(
+        ["lxc", *(["--project", project] if project else []), *arguments],
+        env={**os.environ, **LXD_ENV},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+    if check:
+        assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def lxd_state() -> dict[str, Any]:
+    """All that LXD knows and that does not move by itself."""
+    moving = {"used_by", "last_used_at", "uploaded_at"}
+    kinds = ["projects", "networks", "storage-pools"]
+    paths = [f"/1.0/{kind}?recursion=1" for kind in kinds]
+    for project in json.loads(lxc("query", "/1.0/projects?recursion=1")):
+        if project["name"].startswith("bcm-"):
+            within = f"recursion=1&project={project['name']}"
+            paths += [f"/1.0/{kind}?{within}" for kind in ("instances", "profiles", "images")]
+    return {
+        path: sorted(
+            ({key: value for key, value in entry.items() if key not in moving} for entry in json.loads(lxc("query", path))),
+            key=lambda entry: str(entry.get("name", entry.get("fingerprint"))),
+        )
+        for path in paths
+    }  # fmt: skip
+
+
+@dataclass
+class Site:
+    """A site that stands."""
+
+    name: str
+    inventory: Path
+    hostvars: dict[str, dict[str, Any]]
+    groups: dict[str, list[str]]
+
+    @classmethod
+    def read(cls, inventory: Path) -> Site:
+        done = subprocess.run(
+            ["ansible-inventory", "-i", str(inventory), "--list"],
+            cwd=CHECKOUT,
+            env={**os.environ, **LXD_ENV, "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg")},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+        # What the plugin marks as data and not a template comes wrapped.
+        listing = json.loads(done.stdout, object_hook=lambda found: found.get("__ansible_unsafe", found))
+        hostvars = listing.pop("_meta")["hostvars"]
+        name = next(iter(hostvars.values()))["bcm_site"]
+        return cls(name, inventory, hostvars, {key: value.get("hosts", []) for key, value in listing.items()})
+
+    @property
+    def project(self) -> str:
+        return f"bcm-{self.name}"
+
+    @property
+    def instances(self) -> list[str]:
+        return sorted(name for name, variables in self.hostvars.items() if "bcm_tier" in variables)
+
+    def tier(self, name: str) -> list[str]:
+        return sorted(self.groups.get(f"tier_{name}", []))
+
+    @property
+    def engines(self) -> list[str]:
+        """The instances that run Docker."""
+        return [name for name in self.instances if self.hostvars[name]["bcm_tier"] != "proxyhost"]
+
+    def network(self, name: str) -> dict[str, Any]:
+        networks = next(iter(self.hostvars.values()))["bcm_networks"]
+        found: dict[str, Any] = next(network for network in networks if network["name"] == name)
+        return found
+
+    def address(self, instance: str, network: str) -> str:
+        return str(self.hostvars[instance]["bcm_addresses"][network])
+
+    def host(self, instance: str) -> testinfra.host.Host:
+        """An instance of the site, for looking at it from inside."""
+        return testinfra.get_host(f"lxc://{instance}")
+
+    def run(self, instance: str, *argv: str, timeout: int = 120) -> subprocess.CompletedProcess[str]:
+        """Run one command in an instance, whatever comes of it."""
+        return subprocess.run(
+            ["lxc", "--project", self.project, "exec", instance, "--", *argv],
+            env={**os.environ, **LXD_ENV},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+    def ask(self, instance: str, *argv: str, timeout: int = 120) -> str:
+        """Run one command that must succeed, and return what it says."""
+        done = self.run(instance, *argv, timeout=timeout)
+        assert done.returncode == 0, f"{instance}: {' '.join(argv)[:200]}: {done.stderr or done.stdout}"
+        return done.stdout
+
+    def running(self) -> dict[str, bool]:
+        listing = json.loads(lxc("list", "--format", "json", project=self.project))
+        return {item["name"]: item["status"] == "Running" for item in listing}
+
+    def play(self, playbook: str, *arguments: str, **options: Any) -> Run:
+        return play(playbook, *arguments, **{"inventory": self.inventory, **options})
+
+    def verify(self, directory: Path, **options: Any) -> dict[str, Any]:
+        """The report of verify.yml."""
+        file = directory / f"verify-{time.monotonic_ns()}.json"
+        run = self.play("playbooks/verify.yml", "-e", f"verify_json={file}", **options)
+        assert file.exists(), run.text[-3000:]
+        report: dict[str, Any] = json.loads(file.read_text())
+        assert report["works"] == (run.status == 0), "verify.yml says one thing and its exit code another"
+        return report
+
+
+def wait_for(what: str, looks: Callable[[], Any], seconds: float, every: float = 1.0) -> Any:
+    """Look until there is something to see, and return it."""
+    deadline = time.monotonic() + seconds
+    while not (seen := looks()):
+        assert time.monotonic() < deadline, f"{what} did not come within {seconds:.0f} s"
+        time.sleep(every)
+    return seen
+
+
+def declaration(directory: Path, **replaced: str) -> Path:
+    """An inventory like the lab's, with some of its text replaced: `name: lab` by `name: other`, and so on."""
+    copy = directory / "inventory"
+    shutil.copytree(CHECKOUT / "inventories/lab", copy)
+    file = copy / "site.bcm.yml"
+    text = file.read_text()
+    for line, new in replaced.items():
+        pattern = rf"(?m)^{line}:.*$"
+        assert re.search(pattern, text), f"the lab's declaration has no line {line}:"
+        text = re.sub(pattern, lambda _match, new=new: new, text)  # type: ignore[misc]
+    file.write_text(text)
+    return copy
+
+
+@contextlib.contextmanager
+def put_back(*actions: Callable[[], Any]) -> Iterator[None]:
+    """Whatever happens within, each of these is done afterwards."""
+    with contextlib.ExitStack() as stack:
+        for action in actions:
+            stack.callback(action)
+        yield
