@@ -21,7 +21,7 @@ from standing import CHECKOUT, LXD_ENV, Site, declaration, play
 def site() -> Site:
     """The lab's site. Whoever runs these tests has run site.yml before (`make e2e` does)."""
     found = Site.read(CHECKOUT / "inventories/lab")
-    os.environ.update(LXD_ENV, LXD_PROJECT=found.project)
+    os.environ.update(LXD_ENV)
     missing = [name for name in found.instances if not found.running().get(name)]
     if missing:
         pytest.fail(f"site {found.name} does not stand ({', '.join(missing)} not running): run `make site` first")

@@ -17,9 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import testinfra
-import testinfra.host
-
 CHECKOUT = Path(__file__).resolve().parents[2]
 LAB_DIR = Path(os.environ.get("BCM_LAB_DIR", "/var/lib/bcm-lab"))
 LXD_ENV = {"LXD_DIR": str(LAB_DIR / "lxd")}
@@ -60,7 +57,6 @@ def play(playbook: str, *arguments: str, inventory: Path, env: dict[str, str] | 
         **os.environ,
         **LXD_ENV,
         "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.jsonl",
-        "ANSIBLE_CALLBACKS_ENABLED": "",
         "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
         "ANSIBLE_FORCE_COLOR": "0",
         **(env or {}),
@@ -155,10 +151,6 @@ class Site:
 
     def address(self, instance: str, network: str) -> str:
         return str(self.hostvars[instance]["bcm_addresses"][network])
-
-    def host(self, instance: str) -> testinfra.host.Host:
-        """An instance of the site, for looking at it from inside."""
-        return testinfra.get_host(f"lxc://{instance}")
 
     def run(self, instance: str, *argv: str, timeout: int = 120) -> subprocess.CompletedProcess[str]:
         """Run one command in an instance, whatever comes of it."""
