@@ -6,7 +6,7 @@ SHELL := /bin/bash
 SITE ?= inventories/lab
 
 .DEFAULT_GOAL := help
-.PHONY: help site verify destroy test lint unit sanity build integration molecule e2e soak clean venv
+.PHONY: help site verify destroy test lint unit sanity build integration molecule e2e clean venv
 
 help: ## Say what there is to make
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -38,9 +38,6 @@ molecule: ## The roles in real containers, each by itself: SCENARIO=egress_proxy
 
 e2e: ## The whole site: TEST=tests/e2e/test_reach.py
 	@tests/run e2e $(TEST)
-
-soak: ## What takes too long for every change
-	@tests/run soak $(TEST)
 
 venv: ## Make the Python environment of the tests and print where it is
 	@scripts/venv test
