@@ -32,6 +32,7 @@ WITHOUT = (
     "tests/run",
     "tests/gates",
     "tests/e2e",
+    "tests/unit/lab",
 )
 # ansible-test fetches pip's installer from a host of its own. This stands in for it: pip as it comes with Python.
 GET_PIP = """
