@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -207,12 +206,3 @@ def declaration(directory: Path, **replaced: str) -> Path:
         text = re.sub(pattern, lambda _match, new=new: new, text)  # type: ignore[misc]
     file.write_text(text)
     return copy
-
-
-@contextlib.contextmanager
-def put_back(*actions: Callable[[], Any]) -> Iterator[None]:
-    """Whatever happens within, each of these is done afterwards."""
-    with contextlib.ExitStack() as stack:
-        for action in actions:
-            stack.callback(action)
-        yield
