@@ -9,8 +9,11 @@ name: lxd
 short_description: Run tasks in LXD instances through the API
 description:
   - Runs commands in, and copies files to and from, instances of an LXD or Incus server.
-  - It speaks to the server's API, over its unix socket, with the standard library alone. Neither C(lxc) on the
-    controller nor sshd in the instance is needed.
+  - It speaks to the server's API with the standard library alone. Neither C(lxc) on the controller nor sshd in the
+    instance is needed.
+  - The server may be on this machine (its unix socket), be open to the network (HTTPS with a client certificate), or be
+    reached through its host's sshd. For the latter OpenSSH's client has to be on the controller, and on the server
+    nothing but sshd and the server itself.
   - An instance that is missing or stopped is unreachable. So is one whose server is restarted while a command runs,
     because nobody knows then what became of the command.
 author:
@@ -26,10 +29,15 @@ options:
       - name: ansible_lxd_host
   lxd_url:
     description:
-      - Where the server answers, for example V(unix:///var/lib/lxd/unix.socket).
-      - When not set, the socket is looked for where E(LXD_SOCKET) and E(LXD_DIR) say and in the usual places.
+      - Where the server answers, for example V(unix:///var/lib/lxd/unix.socket), V(https://host:8443) or
+        V(ssh://[user@]host[:port][/path/of/the/socket]).
+      - When not set, the socket is looked for where E(LXD_SOCKET), E(LXD_DIR), E(INCUS_SOCKET) or E(INCUS_DIR) say and in
+        the usual places of LXD and Incus.
+      - With V(ssh) and no path, the usual ones of LXD and of Incus are tried in turn on the server. One C(ssh) in the
+        background serves all tasks of all workers.
     type: str
     vars:
+      - name: ansible_lxd_url
       - name: bcm_lxd_url
     env:
       - name: BCM_LXD_URL
@@ -41,13 +49,15 @@ options:
     type: str
     default: default
     vars:
+      - name: ansible_lxd_project
       - name: bcm_lxd_project
     env:
       - name: BCM_LXD_PROJECT
     ini:
       - section: bcm_lxd_connection
         key: project
-  timeout:
+  # Not "timeout": Ansible would fill it with its own, which is 10, and look nowhere else.
+  lxd_timeout:
     description:
       - Seconds that the server may take for a single answer, and that become may take to ask for a password or to
         let the command through.
@@ -73,6 +83,7 @@ options:
         key: executable
 extends_documentation_fragment:
   - ansible.builtin.connection_pipelining
+  - bcm.datacenter.lxd.plugin
 notes:
   - Commands start as root, in the instance's own environment as C(lxc exec) gives it. Use become for other users.
   - There is no terminal, so a become method that insists on one does not work.
@@ -88,17 +99,37 @@ EXAMPLES = r"""
     - name: Read the release of the instance
       ansible.builtin.command: cat /etc/os-release
       changed_when: false
+
+- name: The same on a server that is reached over an onion service
+  hosts: manager-1
+  vars:
+    ansible_connection: bcm.datacenter.lxd
+    bcm_lxd_url: ssh://operator@expyuzz4wqqyqhjn.onion
+    ansible_ssh_common_args: -o ProxyCommand="nc -x 127.0.0.1:9050 %h %p"
+    bcm_lxd_timeout: 60
+  tasks:
+    - name: Check that it answers
+      ansible.builtin.ping:
+
+- name: The same on a server that listens to the network
+  hosts: manager-1
+  vars:
+    ansible_connection: bcm.datacenter.lxd
+    bcm_lxd_url: https://server.example:8443
+    bcm_lxd_client_cert: ~/.config/lxc/client.crt
+    bcm_lxd_client_key: ~/.config/lxc/client.key
+    bcm_lxd_server_cert: ~/.config/lxc/servercerts/server.crt
+  tasks:
+    - name: Check that it answers
+      ansible.builtin.ping:
 """
 
 import http.client
 import json
 import os
-import re
 import shutil
 import stat
-import time
 import typing as t
-from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
 
@@ -106,6 +137,8 @@ from ansible.errors import AnsibleConnectionFailure, AnsibleError, AnsibleFileNo
 from ansible.module_utils.common.text.converters import to_bytes, to_text
 from ansible.plugins.connection import ConnectionBase
 
+from ansible_collections.bcm.datacenter.plugins.module_utils import _lxd_flavour as flavours
+from ansible_collections.bcm.datacenter.plugins.module_utils import _lxd_time as times
 from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_client import (
     LXDClient,
     LXDError,
@@ -113,7 +146,9 @@ from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_client import 
     LXDTimeout,
     LXDUnreachable,
 )
+from ansible_collections.bcm.datacenter.plugins.plugin_utils._become import pass_become, without_become
 from ansible_collections.bcm.datacenter.plugins.plugin_utils._lxd_exec import ConnectionLostError, Process
+from ansible_collections.bcm.datacenter.plugins.plugin_utils._lxd_way import client
 
 # 128+n: a signal killed the command; LXD says -1 or 129 where it lost sight of it. All are also what a command
 # leaves behind whose instance was stopped under it.
@@ -151,8 +186,8 @@ class Connection(ConnectionBase):
     def _api(self) -> LXDClient:
         if self._client is None:
             try:
-                self._client = LXDClient(
-                    self.get_option("lxd_url"), project=self._project, timeout=self.get_option("timeout")
+                self._client = client(
+                    self.get_option, self.get_option("lxd_url"), self.get_option("lxd_timeout"), self._project
                 )
             except LXDError as exc:
                 raise self._failure(exc, "cannot be reached") from None
@@ -171,15 +206,15 @@ class Connection(ConnectionBase):
         """
         what = f"Instance {self._instance!r} of LXD project {self._project!r} {trouble}"
         if isinstance(exc, LXDUnreachable):
-            return AnsibleConnectionFailure(
-                f"{what}: LXD does not answer: {exc} Start LXD, or set bcm_lxd_url to its socket."
-            )
+            far = str(self.get_option("lxd_url") or "").startswith(("https:", "ssh:"))
+            advice = "" if far else " Start LXD, or set bcm_lxd_url to its socket."
+            return AnsibleConnectionFailure(f"{what}: LXD does not answer: {exc}{advice}")
         state = "" if isinstance(exc, str | LXDTimeout) else self._state()
         if state == "missing":
             return AnsibleConnectionFailure(
                 f"{what}: it does not exist. Create it, or correct its name or bcm_lxd_project."
             )
-        if state and state != "Running":
+        if state and state not in flavours.RUNNING:
             return AnsibleConnectionFailure(
                 f"{what}: it is {state.lower()}. Start it (lxc start --project {self._project} {self._instance})."
             )
@@ -204,7 +239,8 @@ class Connection(ConnectionBase):
             with self._process(to_text(cmd, errors="surrogate_or_strict")) as process:
                 becoming = bool(sudoable and self.become and self.become._id)
                 if becoming:
-                    self._pass_become(process)
+                    seconds = self.get_option("lxd_timeout")
+                    pass_become(self.become, self._play_context, process, seconds, self._instance)
                 if in_data:
                     process.write(to_bytes(in_data, errors="surrogate_or_strict"))
                 process.close_stdin()
@@ -216,9 +252,7 @@ class Connection(ConnectionBase):
             self._check_alive(status, process.created_at)
         stdout, stderr = bytes(process.stdout), bytes(process.stderr)
         if becoming:
-            become = self.become
-            stdout = become.strip_become_success(become.strip_become_prompt(stdout))
-            stderr = become.strip_become_prompt(stderr)
+            stdout, stderr = without_become(self.become, stdout, stderr)
         return status, stdout, stderr
 
     def _process(self, command: str) -> Process:
@@ -228,7 +262,7 @@ class Connection(ConnectionBase):
             [self.get_option("executable"), "-c", command],
             # The rest of the environment (PATH, HOME, USER, LANG, environment.* of the instance) is LXD's part.
             environment={"TERM": os.environ["TERM"]} if os.environ.get("TERM") else {},
-            timeout=self.get_option("timeout"),
+            timeout=self.get_option("lxd_timeout"),
         )
 
     def _check_alive(self, status: int, since: str) -> None:
@@ -239,44 +273,13 @@ class Connection(ConnectionBase):
                 probe.close_stdin()
                 probe.communicate()
                 alive = probe.wait() == 0
-            used = self._api.get(self._path).get("last_used_at", "")
+            used = times.when(self._api.get(self._path).get("last_used_at"))
         except (ConnectionLostError, LXDError) as exc:
             raise self._failure(exc, lost) from None
         # Both times are LXD's own: RFC 3339, in UTC for the instance and with an offset for the operation.
-        if not alive or (since and used and parse_time(used) > parse_time(since)):
+        begun = times.when(since)
+        if not alive or (begun and used and used > begun):
             raise self._failure("it has been started again since. Run the play again.", lost)
-
-    def _pass_become(self, process: Process) -> None:
-        """Wait until become has let the command through, answering its prompt once."""
-        become = self.become
-        deadline = time.monotonic() + self.get_option("timeout")
-        asked = False
-        while not become.check_success(bytes(process.stdout)):
-            output = bytes(process.stdout), bytes(process.stderr)
-            for text in output:
-                if become.check_incorrect_password(text):
-                    raise AnsibleError(f"Incorrect {become.name} password")
-                if become.check_missing_password(text):
-                    raise AnsibleError(f"Missing {become.name} password")
-            if process.finished:
-                # Whatever become had to say is in the output, and its status tells of the failure.
-                break
-            if not asked and any(become.check_password_prompt(text) for text in output):
-                password = become.get_option("become_pass", playcontext=self._play_context)
-                if password is None:
-                    raise AnsibleError(
-                        f"{become.name} asks for a password in instance {self._instance!r}. Set ansible_become_password."
-                    )
-                process.write(to_bytes(password, errors="surrogate_or_strict") + b"\n")
-                asked = True
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise AnsibleConnectionFailure(
-                    f"{become.name} in instance {self._instance!r} has not let the command through within "
-                    f"{self.get_option('timeout')} s: "
-                    f"{to_text(bytes(process.stderr) or bytes(process.stdout)).strip()}"
-                )
-            process.poll(left)
 
     def put_file(self, in_path: str, out_path: str) -> None:
         super().put_file(in_path, out_path)
@@ -287,15 +290,10 @@ class Connection(ConnectionBase):
         with Path(in_path).open("rb") as source:
             status_of_source = os.fstat(source.fileno())
             mode, size = stat.S_IMODE(status_of_source.st_mode), status_of_source.st_size
-            headers = {
-                "X-LXD-type": "file",
-                "X-LXD-write": "overwrite",
-                "X-LXD-uid": "0",
-                "X-LXD-gid": "0",
-                "X-LXD-mode": f"{mode:04o}",
-                "Content-Type": "application/octet-stream",
-            }
+            fields = {"type": "file", "write": "overwrite", "uid": "0", "gid": "0", "mode": f"{mode:04o}"}
             try:
+                headers = self._api.flavour.headers(fields)
+                headers["Content-Type"] = "application/octet-stream"
                 status, _headers, answer = self._api.raw(
                     "POST",
                     f"{self._path}/files",
@@ -303,7 +301,7 @@ class Connection(ConnectionBase):
                     headers=headers,
                     query={"path": out_path},
                     # LXD answers only when it has written all.
-                    timeout=self.get_option("timeout") + size / SLOWEST_TRANSFER,
+                    timeout=self.get_option("lxd_timeout") + size / SLOWEST_TRANSFER,
                 )
             except (LXDError, OSError) as exc:
                 raise self._failure(exc, f"could not take the file {out_path!r}") from None
@@ -319,10 +317,10 @@ class Connection(ConnectionBase):
             status, headers, body = self._api.raw("GET", f"{self._path}/files", query={"path": in_path}, stream=True)
             if status >= 400:
                 text = _error_text(body.read(), status)
-                if status == 404 and self._state() == "Running":
+                if status == 404 and self._state() in flavours.RUNNING:
                     raise AnsibleFileNotFound(f"{in_path} does not exist in instance {self._instance!r}")
                 raise self._failure(LXDError(text), f"could not give the file {in_path!r}")
-            kind = headers.get("x-lxd-type", "file")
+            kind = flavours.header(headers, "type", "file")
             if kind != "file":
                 raise AnsibleError(f"{in_path} in instance {self._instance!r} is a {kind}, not a file")
             with body, partial.open("wb") as target:
@@ -346,11 +344,6 @@ class Connection(ConnectionBase):
             self._client.close()
             self._client = None
         self._connected = False
-
-
-def parse_time(text: str) -> datetime:
-    """A time of LXD's. Its nanoseconds are cut off, because Python 3.11 reads up to six digits."""
-    return datetime.fromisoformat(re.sub(r"(\.\d{6})\d*", r"\1", text.replace("Z", "+00:00")))
 
 
 def _error_text(body: bytes, status: int) -> str:

@@ -37,6 +37,10 @@ options:
     description: Seconds that LXD gives an instance to stop when its machine goes down.
     type: int
     default: 2460
+  sized:
+    description: Whether the root disk gets its size. LXD that runs in an unprivileged container cannot limit disks on btrfs.
+    type: bool
+    default: true
 author:
   - the Bitcoin Cache Machine authors (@bitcoincachemachine)
 """
@@ -99,12 +103,12 @@ def network_config(variables: Mapping[str, Any]) -> str:
     return json.dumps({"version": 2, "ethernets": ethernets}, sort_keys=True)
 
 
-def devices(host: str, variables: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+def devices(host: str, variables: Mapping[str, Any], sized: bool) -> dict[str, dict[str, str]]:
     """Return LXD's devices of a host: root disk, a leg on each of its networks, its volumes."""
     pool = variables["bcm_pool"]["name"]
     result = {"root": {"type": "disk", "path": "/", "pool": pool}}
     disk = variables["bcm_size"].get("disk")
-    if disk:
+    if disk and sized:
         result["root"]["size"] = str(disk)
     for network in variables["bcm_networks"]:
         if network["name"] in variables["bcm_addresses"]:
@@ -120,7 +124,7 @@ def devices(host: str, variables: Mapping[str, Any]) -> dict[str, dict[str, str]
 
 
 def instance_spec(
-    host: str, variables: Mapping[str, Any], images: Mapping[str, Any], stop_timeout: int
+    host: str, variables: Mapping[str, Any], images: Mapping[str, Any], stop_timeout: int, sized: bool
 ) -> dict[str, Any]:
     """Return one item of M(bcm.datacenter.lxd_instances)."""
     tier = variables["bcm_tier"]
@@ -144,8 +148,9 @@ def instance_spec(
         "image": images[variables["bcm_image"]],
         "profiles": ["default", "docker"] if variables["bcm_image"] == "golden" else ["default"],
         "config": config,
-        "devices": devices(host, variables),
+        "devices": devices(host, variables, sized),
         "wait_for": "cloud-init",
+        **({"target": variables["bcm_endpoint"]} if variables.get("bcm_endpoint") else {}),
     }
 
 
@@ -154,9 +159,10 @@ def instance_specs(
     hostvars: Mapping[str, Mapping[str, Any]],
     images: Mapping[str, Any],
     stop_timeout: int = 2460,
+    sized: bool = True,
 ) -> list[dict[str, Any]]:
     """Return one item of M(bcm.datacenter.lxd_instances) for each of HOSTS."""
-    return [instance_spec(host, hostvars[host], images, stop_timeout) for host in hosts]
+    return [instance_spec(host, hostvars[host], images, stop_timeout, sized) for host in hosts]
 
 
 class FilterModule:

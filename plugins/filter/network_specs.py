@@ -21,7 +21,7 @@ description:
     internet.)
 options:
   _input:
-    description: Networks, each with C(name), C(bridge), C(subnet), C(nat), C(host_address), C(mtu).
+    description: Networks, each with C(name), C(bridge), C(subnet), C(nat), C(host_address), C(mtu), C(interface).
     type: list
     elements: dict
     required: true
@@ -29,6 +29,13 @@ options:
     description: Name of the site that they belong to.
     type: str
     required: true
+  endpoints:
+    description:
+      - The machines that they are on. Several are a cluster, in which C(interface), an interface of each machine, joins the
+        bridges of a network without NAT.
+    type: list
+    elements: str
+    default: []
 author:
   - the Bitcoin Cache Machine authors (@bitcoincachemachine)
 """
@@ -38,18 +45,19 @@ EXAMPLES = r"""
   bcm.datacenter.lxd_fabric:
     project:
       name: "{{ bcm_project }}"
-    networks: "{{ bcm_networks | bcm.datacenter.network_specs(bcm_site) }}"
+    networks: "{{ bcm_networks | bcm.datacenter.network_specs(bcm_site, groups['endpoints']) }}"
 """
 
 RETURN = r"""
 _value:
-  description: Networks with C(name), C(type), C(config) and, where LXD does not know it, C(subnet).
+  description:
+    - Networks with C(name), C(type), C(config) and, where LXD does not know it, C(subnet). In a cluster also with C(members).
   type: list
   elements: dict
 """
 
 
-def network_spec(network: Mapping[str, Any], site: str) -> dict[str, Any]:
+def network_spec(network: Mapping[str, Any], site: str, endpoints: list[str]) -> dict[str, Any]:
     """Return LXD's form of one network."""
     config = {
         "ipv6.address": "none",
@@ -71,12 +79,16 @@ def network_spec(network: Mapping[str, Any], site: str) -> dict[str, Any]:
     else:
         config["ipv4.address"] = "none"
         spec["subnet"] = network["subnet"]
+        if len(endpoints) > 1:
+            spec["members"] = {name: {"bridge.external_interfaces": network["interface"]} for name in endpoints}
     return spec
 
 
-def network_specs(networks: list[Mapping[str, Any]], site: str) -> list[dict[str, Any]]:
+def network_specs(
+    networks: list[Mapping[str, Any]], site: str, endpoints: list[str] | None = None
+) -> list[dict[str, Any]]:
     """Return LXD's form of NETWORKS."""
-    return [network_spec(network, site) for network in networks]
+    return [network_spec(network, site, endpoints or []) for network in networks]
 
 
 class FilterModule:

@@ -53,7 +53,8 @@ RETURN = r"""
 _value:
   description:
     - C(instances), C(networks) (names), C(volumes) (with C(name) and C(pool)) of the site, C(foreign) (what stands in
-      its project or on its networks and is not its own), C(sizes) (a line a volume).
+      its project or on its networks and is not its own), C(foreign_volumes) (in its project, and not its own),
+      C(sizes) (a line a volume).
   type: dict
 """
 
@@ -100,6 +101,7 @@ def removal_plan(
         "foreign": sorted(foreign),
         "networks": [network["name"] for network in own_networks],
         "volumes": [{"name": volume["name"], "pool": volume["pool"]} for volume in volumes if is_of(site, volume)],
+        "foreign_volumes": sorted(f"volume {vol['pool']}/{vol['name']}" for vol in volumes if not is_of(site, vol)),
         "sizes": [size_of(volume) for volume in volumes],
     }
 

@@ -27,6 +27,10 @@ options:
     description: Variables of all hosts; C(bcm_volumes), C(bcm_pool), C(bcm_site) are read.
     type: dict
     required: true
+  sized:
+    description: Whether they get their sizes. LXD that runs in an unprivileged container cannot limit disks on btrfs.
+    type: bool
+    default: true
 author:
   - the Bitcoin Cache Machine authors (@bitcoincachemachine)
 """
@@ -47,14 +51,16 @@ _value:
 """
 
 
-def volume_specs(hosts: list[str], hostvars: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+def volume_specs(
+    hosts: list[str], hostvars: Mapping[str, Mapping[str, Any]], sized: bool = True
+) -> list[dict[str, Any]]:
     """Return the volumes of HOSTS."""
     specs = []
     for host in hosts:
         variables = hostvars[host]
         for volume in variables.get("bcm_volumes", []):
             config = {"user.bcm.site": variables["bcm_site"], "user.bcm.instance": host}
-            if volume.get("size"):
+            if volume.get("size") and sized:
                 config["size"] = str(volume["size"])
             specs.append({"name": volume_name(host, volume), "pool": variables["bcm_pool"]["name"], "config": config})
     return specs

@@ -6,12 +6,17 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: lxd
-short_description: Instances that an LXD server has, as hosts
+short_description: Instances that an LXD or Incus server has, as hosts
 description:
   - Lists the instances of one or more LXD projects as they are now, with one request for each project, or one for all.
   - The configuration is a YAML file whose name ends with C(lxd.yml) or C(lxd.yaml).
   - An instance that is stopped is listed too. It has the same connection as one that runs, and is unreachable for
     as long as it is stopped. No instance is ever mapped to the controller.
+  - What the configuration says of the way to the server becomes variables of the hosts, so that their connection takes the
+    same way. Certificates and keys do only where they are files. Those that are PEM text never become variables. Give
+    them to the connection by the environment, or in a vault.
+  - An inventory has no variables of hosts yet, so those of the options below that name variables come from the
+    configuration, the environment or C(ansible.cfg) here.
   - Each host is in the group C(project_NAME), C(status_STATUS), C(type_TYPE), in a cluster C(location_MEMBER), and
     C(tier_TIER) if its configuration has V(user.bcm.tier).
 author:
@@ -19,6 +24,7 @@ author:
 extends_documentation_fragment:
   - ansible.builtin.constructed
   - ansible.builtin.inventory_cache
+  - bcm.datacenter.lxd.plugin
 options:
   plugin:
     description: Name of this plugin.
@@ -27,8 +33,11 @@ options:
     choices: [bcm.datacenter.lxd]
   url:
     description:
-      - Where the server answers, for example V(unix:///var/lib/lxd/unix.socket).
-      - When not set, the socket is looked for where E(LXD_SOCKET) and E(LXD_DIR) say and in the usual places.
+      - Where the server answers, for example V(unix:///var/lib/lxd/unix.socket), V(https://host:8443) or
+        V(ssh://[user@]host[:port][/path/of/the/socket]).
+      - When not set, the socket is looked for where E(LXD_SOCKET), E(LXD_DIR), E(INCUS_SOCKET) or E(INCUS_DIR) say and in
+        the usual places of LXD and Incus.
+      - With V(ssh) and no path, the usual ones of LXD and of Incus are tried in turn on the server.
     type: str
     env:
       - name: BCM_LXD_URL
@@ -87,6 +96,12 @@ plugin: bcm.datacenter.lxd
 projects: [bcm-home]
 
 ---
+# Those of a server that is reached by SSH
+plugin: bcm.datacenter.lxd
+url: ssh://operator@server.example
+private_key_file: ~/.ssh/operator
+
+---
 # All that runs on a server, grouped by image
 plugin: bcm.datacenter.lxd
 all_projects: true
@@ -105,6 +120,9 @@ from ansible.errors import AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
 
 from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_client import LXDClient, LXDError, LXDNotFound
+from ansible_collections.bcm.datacenter.plugins.plugin_utils._lxd_way import client as lxd_client
+from ansible_collections.bcm.datacenter.plugins.plugin_utils._lxd_way import is_pem
+from ansible_collections.bcm.datacenter.plugins.plugin_utils._preload import preload_connection
 
 FILTERS = ("names", "statuses", "types", "tiers", "config")
 # What may hold secrets, and what is LXD's own bookkeeping.
@@ -161,6 +179,29 @@ def group_names(instance: dict[str, t.Any]) -> list[str]:
     return names
 
 
+# Options of this plugin, and the variables by which the connection takes the same way.
+WAY = {
+    "client_cert": "bcm_lxd_client_cert",
+    "client_key": "bcm_lxd_client_key",
+    "server_cert": "bcm_lxd_server_cert",
+    "ssh_user": "bcm_lxd_ssh_user",
+    "ssh_port": "bcm_lxd_ssh_port",
+    "private_key_file": "bcm_lxd_ssh_private_key_file",
+    "ssh_args": "bcm_lxd_ssh_args",
+    "ssh_common_args": "ansible_ssh_common_args",
+    "ssh_extra_args": "ansible_ssh_extra_args",
+    "ssh_executable": "ansible_ssh_executable",
+    "host_key_checking": "ansible_ssh_host_key_checking",
+    "control_path_dir": "ansible_control_path_dir",
+}
+
+
+def way_variables(configuration: dict[str, t.Any]) -> dict[str, t.Any]:
+    """What the configuration itself says of the way. What comes from elsewhere the connection finds there, too."""
+    given = {variable: configuration[key] for key, variable in WAY.items() if configuration.get(key) is not None}
+    return {key: value for key, value in given.items() if not is_pem(value)}
+
+
 def host_variables(instance: dict[str, t.Any], url: str | None) -> dict[str, t.Any]:
     config = instance["config"]
     variables = {f"lxd_{key}": value for key, value in instance.items()}
@@ -187,13 +228,14 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
 
     def parse(self, inventory: t.Any, loader: t.Any, path: str, cache: bool = True) -> None:
         super().parse(inventory, loader, path, cache)
-        self._read_config_data(path)
+        self._way = way_variables(self._read_config_data(path))
         filters = self.get_option("filters") or {}
         if unknown := sorted(set(filters) - set(FILTERS)):
             raise AnsibleParserError(
                 f"{path}: filters has unknown keys {', '.join(unknown)}; it knows {', '.join(FILTERS)}."
             )
         self._add([one for one in self._instances(path, cache) if matches(one, filters)])
+        preload_connection("bcm.datacenter.lxd")
 
     def _instances(self, path: str, cache: bool) -> list[dict[str, t.Any]]:
         key = self.get_cache_key(path)
@@ -210,7 +252,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
 
     def _ask(self) -> list[dict[str, t.Any]]:
         try:
-            with LXDClient(self.get_option("url"), timeout=self.get_option("timeout")) as client:
+            with lxd_client(self.get_option, self.get_option("url"), self.get_option("timeout")) as client:
                 if self.get_option("all_projects"):
                     return t.cast(
                         "list[dict[str, t.Any]]",
@@ -245,7 +287,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                 )
             seen[host] = instance["project"]
             self.inventory.add_host(host)
-            for name, value in host_variables(instance, url).items():
+            for name, value in {**host_variables(instance, url), **self._way}.items():
                 self.inventory.set_variable(host, name, value)
             for name in group_names(instance):
                 group = self.inventory.add_group(self._sanitize_group_name(name))

@@ -76,15 +76,38 @@ options:
         choices: [local]
       lxd_url:
         description:
-          - LXD's API as the controller reaches it, C(https://HOST:PORT) or C(unix:///PATH).
-          - The leader needs it if it is reached by SSH, as instances are reached through it.
+          - LXD's API as the controller reaches it, C(https://HOST:PORT) or C(unix:///PATH). Instances are reached through the
+            leader's.
+          - By default its socket on the machine, through C(ssh) if that is how it is reached. The user has to be one who may use
+            the socket.
         type: str
       lxd_socket:
         description: LXD's socket on the machine, if it is not where its packages put it.
         type: path
+      address:
+        description:
+          - Its IP address for the other endpoints, where there are several. By default the one in C(ssh).
+        type: str
+      failure_domain:
+        description:
+          - What fails with it, such as a room or a fuse, a name that those have in common which fail together.
+          - Instances of a tier are spread over these names first.
+        type: str
+      pool_source:
+        description: C(pool.source) on this machine, where it is another one here.
+        type: path
+      prepare:
+        description:
+          - Whether the machine itself is made ready by the P(bcm.datacenter.host_prep#role) role. By default if it is reached by SSH.
+        type: bool
       python_interpreter:
         description: Python on the machine.
         type: path
+  cluster:
+    description:
+      - Several endpoints are one cluster of LXD, which goes on while more than half of them are there.
+      - Two are refused unless C(without_majority) says that they will do, although the loss of either stops the cluster.
+    type: dict
   network:
     description: The addresses of the site, a private C(/16). By default one that follows from O(name).
     type: str
@@ -113,6 +136,15 @@ options:
   swarm:
     description: C(autolock) of the Swarm.
     type: dict
+  registry:
+    description: C(volume_size) of the registry for what the site builds.
+    type: dict
+  secrets:
+    description:
+      - Where the secrets of the site are kept. C(backend) is V(directory), V(pass) or V(vault), as
+        M(bcm.datacenter.site_secret) explains them.
+      - C(vault) is the file of V(vault), from the folder of the declaration, and C(vault_id) the identity that encrypts.
+    type: dict
   pool:
     description: C(driver), C(source) and C(size) of the storage pool.
     type: dict
@@ -138,13 +170,12 @@ name: rack
 overrides:
   - path: mirrors.yml
 endpoints:
-  - {name: server-1, ssh: root@server-1.example.net, lxd_url: "https://server-1.example.net:8443"}
-  - {name: server-2, ssh: root@server-2.example.net}
-  - {name: server-3, ssh: root@server-3.example.net}
+  - {name: server-1, ssh: root@192.0.2.11}
+  - {name: server-2, ssh: root@192.0.2.12}
+  - {name: server-3, ssh: ops@server-3.example.net, address: 192.0.2.13, pool_source: /dev/sdb}
 pool: {source: /dev/nvme1n1}
 tiers:
-  manager: {count: 3, target: [server-1, server-2, server-3]}
-  bitcoin: {count: 2, size: {cpu: 8, memory: 16GiB, disk: 20GiB}}
+  bitcoin: {count: 2, target: [server-1, server-3], size: {cpu: 8, memory: 16GiB, disk: 20GiB}}
 stacks:
   bitcoin: {indexes: {txindex: true}}
 """
@@ -159,6 +190,7 @@ from ansible.plugins.inventory import BaseInventoryPlugin
 
 from ansible_collections.bcm.datacenter.plugins.plugin_utils._addresses import NETADDR_ERROR
 from ansible_collections.bcm.datacenter.plugins.plugin_utils._declaration import DeclarationError, load_site
+from ansible_collections.bcm.datacenter.plugins.plugin_utils._preload import preload_connection, preload_filters
 
 if TYPE_CHECKING:
     from ansible.inventory.data import InventoryData
@@ -196,6 +228,8 @@ class InventoryModule(BaseInventoryPlugin):
         for host, variables in site.hosts.items():
             self._set_all(host, variables)
         self._set_all("all", site.variables)
+        preload_connection("bcm.datacenter.lxd")
+        preload_filters("bcm.datacenter.host_entries")
 
     def _set_all(self, entity: str, variables: dict[str, Any]) -> None:
         for name, value in variables.items():

@@ -18,6 +18,7 @@ WARMING_UP = re.compile(r"error code: -28\b.*?error message:\s*(?P<what>.*)", re
 def _empty(running: bool, reason: str) -> dict[str, t.Any]:
     return {
         "running": running,
+        "waiting": False,
         "ready": False,
         "reason": reason,
         "chain": None,
@@ -52,6 +53,8 @@ def assess(status: dict[str, t.Any], now: float, min_peers: int, max_tip_age: in
     """Judge the answer of `bitcoin-status`."""
     if status.get("held"):
         return _empty(False, f"held before its start: {status['held'].strip()}")
+    if status.get("waiting"):
+        return {**_empty(False, f"waits for its start: {status['waiting'].strip()}"), "waiting": True}
     if status.get("stopping"):
         return _empty(True, "is stopping and writes its cache to disk")
     if "blockchain" not in status:

@@ -13,6 +13,7 @@ Only the standard library is used, because the code runs on machines that we do 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.client
 import json
@@ -20,19 +21,19 @@ import os
 import select
 import socket
 import ssl
+import tempfile
 import time
 import typing as t
 from pathlib import Path
 from urllib.parse import quote, urlencode, urlsplit
 
+from ansible_collections.bcm.datacenter.plugins.module_utils import _lxd_flavour as flavours
+
+if t.TYPE_CHECKING:
+    from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_ssh import SSHOptions, Tunnel
+
 # One wait request to the daemon lasts at most this long, so that a daemon which died is noticed in between.
 WAIT_SLICE = 20
-
-_SOCKETS = (
-    "/var/snap/lxd/common/lxd/unix.socket",
-    "/var/lib/lxd/unix.socket",
-    "/var/lib/incus/unix.socket",
-)
 
 _DROPPED = (http.client.RemoteDisconnected, http.client.BadStatusLine, ConnectionError, ssl.SSLError)
 
@@ -104,27 +105,67 @@ def api_path(*parts: str) -> str:
 
 
 def detect_url() -> str:
-    """Where LXD's socket is on this machine."""
-    if os.environ.get("LXD_SOCKET"):
-        return "unix://" + os.environ["LXD_SOCKET"]
-    if os.environ.get("LXD_DIR"):
-        return f"unix://{Path(os.environ['LXD_DIR']) / 'unix.socket'}"
-    for path in _SOCKETS:
-        if Path(path).exists():
-            return "unix://" + path
+    """Where the server's socket is on this machine."""
+    path = flavours.socket(os.environ)
+    if path:
+        return "unix://" + path
+    asked = ", ".join(f"${name}" for names in flavours.ENVIRONMENT for name in names)
     raise LXDUnreachable(
-        f"No LXD socket found on this machine (looked at $LXD_SOCKET, $LXD_DIR and {', '.join(_SOCKETS)}). "
-        "Is LXD installed and running? Its address can also be given, as unix:///path or https://host:8443."
+        f"No socket of LXD or Incus found on this machine (looked at {asked}, {', '.join(flavours.SOCKETS)}). "
+        "Is it installed and running? Its address can also be given, as unix:///path, https://host:8443 or ssh://host."
     )
+
+
+def _pem(text: str) -> str:
+    """PEM text with line ends: where it was handed on as one line, they are written out."""
+    return text if "\n" in text.strip() else text.replace("\\n", "\n")
 
 
 def certificate_der(certificate: str) -> bytes:
     """DER bytes of a certificate that is given as PEM text or as the path of a PEM file."""
     if "-----BEGIN" not in certificate:
-        certificate = Path(certificate).read_text(encoding="ascii")
+        certificate = Path(certificate).expanduser().read_text(encoding="ascii")
+    certificate = _pem(certificate)
     begin = certificate.index("-----BEGIN CERTIFICATE-----")
     end = certificate.index("-----END CERTIFICATE-----", begin) + len("-----END CERTIFICATE-----")
     return ssl.PEM_cert_to_DER_cert(certificate[begin:end] + "\n")
+
+
+def fingerprint(der: bytes) -> str:
+    """What LXD calls the fingerprint of a certificate."""
+    return hashlib.sha256(der).hexdigest()
+
+
+@contextlib.contextmanager
+def _as_file(given: str | None) -> t.Iterator[str | None]:
+    """The path of what is given as a path or as PEM text; OpenSSL reads files only."""
+    if given is None or "-----BEGIN" not in given:
+        yield str(Path(given).expanduser()) if given else None
+        return
+    # 0600, and gone again before anything is sent.
+    with tempfile.NamedTemporaryFile(prefix="bcm-lxd-") as handle:
+        handle.write(_pem(given).encode() + b"\n")
+        handle.flush()
+        yield handle.name
+
+
+def _no_passphrase() -> str:
+    raise ValueError("the client's key is protected by a passphrase, and nobody is there to be asked for it")
+
+
+def _connect_unix(sock: socket.socket, path: str, timeout: float) -> None:
+    """Connect; while the daemon's queue is full, wait for a place in it, at most timeout seconds.
+
+    A unix socket that has a time limit does not wait in connect(2): it answers EAGAIN at once.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            return sock.connect(path)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise TimeoutError(f"its queue of connections was full for {timeout:g} s") from None
+        time.sleep(0.01)
 
 
 class Multipart:
@@ -196,6 +237,7 @@ class LXDClient:
         client_cert: str | None = None,
         client_key: str | None = None,
         server_cert: str | None = None,
+        ssh: SSHOptions | None = None,
         timeout: float = 30,
     ) -> None:
         self.url = (url or detect_url()).rstrip("/")
@@ -204,21 +246,31 @@ class LXDClient:
         self._client_cert = client_cert
         self._client_key = client_key
         self._server_cert = server_cert
+        self._ssh = ssh
+        self._tls: tuple[ssl.SSLContext, bytes | None] | None = None
         self._connection: _Connection | None = None
         self._server: dict[str, t.Any] | None = None
 
+        self.tunnel: Tunnel | None = None
+        self.socket_path: str | None = None
+        self._address = ("", 0)
+        self.host_header = "lxd"
+        if self.url.startswith("ssh://"):
+            # Only where it is needed: a module is compiled each time that it runs, with all that it imports.
+            from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_ssh import Tunnel
+
+            self.tunnel = Tunnel(self.url, ssh, timeout)
+            return
         parts = urlsplit(self.url)
         if parts.scheme == "unix" or (not parts.scheme and self.url.startswith("/")):
-            self.socket_path: str | None = parts.path
-            self._address = ("", 0)
-            self.host_header = "lxd"
+            self.socket_path = parts.path
         elif parts.scheme == "https" and parts.hostname:
-            self.socket_path = None
             self._address = (parts.hostname, parts.port or 8443)
             self.host_header = parts.netloc
         else:
             raise LXDUnreachable(
-                f"{self.url!r} is not an address of LXD: unix:///path/of/the/socket or https://host:8443 is expected.",
+                f"{self.url!r} is not an address of LXD: unix:///path/of/the/socket, https://host:8443 or "
+                "ssh://[user@]host[:port][/path/of/the/socket] is expected.",
                 url=self.url,
             )
 
@@ -243,8 +295,10 @@ class LXDClient:
             client_cert=self._client_cert,
             client_key=self._client_key,
             server_cert=self._server_cert,
+            ssh=self._ssh,
             timeout=self.timeout,
         )
+        other._tls = self._tls
         other._server = self._server
         return other
 
@@ -254,13 +308,36 @@ class LXDClient:
         """A fresh connected socket to the daemon, TLS already spoken where there is TLS."""
         if self.socket_path is not None:
             return self._open_unix(self.socket_path)
+        if self.tunnel is not None:
+            return self.tunnel.connect()
         return self._open_tls()
+
+    def open_ahead(self, count: int) -> list[socket.socket]:
+        """Sockets for what is asked next, in the time that one takes: the greetings of TLS count on a slow link.
+
+        None where there is no TLS: behind its unix socket LXD waits for the first bytes of a connection (they could
+        be STARTTLS) before it accepts any other one. Whoever opens such a socket has to speak at once.
+        """
+        if self.socket_path is not None or self.tunnel is not None:
+            return []
+        from concurrent.futures import ThreadPoolExecutor
+
+        self._tls_context()
+        with ThreadPoolExecutor(count) as pool:
+            jobs = [pool.submit(self.open_socket) for _number in range(count)]
+        failed = [job.exception() for job in jobs if job.exception()]
+        if failed:
+            for job in jobs:
+                if not job.exception():
+                    job.result().close()
+            raise t.cast(BaseException, failed[0])
+        return [job.result() for job in jobs]
 
     def _open_unix(self, path: str) -> socket.socket:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         sock.settimeout(self.timeout)
         try:
-            sock.connect(path)
+            _connect_unix(sock, path, self.timeout)
         except FileNotFoundError:
             reason = "the socket does not exist. Is LXD installed and running?"
         except PermissionError:
@@ -274,21 +351,32 @@ class LXDClient:
         sock.close()
         raise LXDUnreachable(f"Cannot connect to LXD at {self.url}: {reason}", url=self.url)
 
-    def _open_tls(self) -> socket.socket:
+    def _tls_context(self) -> tuple[ssl.SSLContext, bytes | None]:
+        """How TLS is spoken, read once, and the server's certificate if it is known."""
+        if self._tls is not None:
+            return self._tls
         try:
-            context = ssl.create_default_context()
             pinned = certificate_der(self._server_cert) if self._server_cert else None
-            if pinned is not None:
+            if pinned is None:
+                context = ssl.create_default_context()
+            else:
                 # LXD's certificate is self-signed. We compare it with the one we were given, byte for byte, which
                 # says more than a chain of trust or a host name would.
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
                 context.check_hostname = False
                 context.verify_mode = ssl.CERT_NONE
             if self._client_cert:
-                context.load_cert_chain(self._client_cert, self._client_key)
+                with _as_file(self._client_cert) as certificate, _as_file(self._client_key) as key:
+                    context.load_cert_chain(t.cast(str, certificate), key, _no_passphrase)
         except (OSError, ValueError) as exc:
             raise LXDUnreachable(
                 f"Cannot use the certificates given for LXD at {self.url}: {exc}", url=self.url
             ) from exc
+        self._tls = context, pinned
+        return self._tls
+
+    def _open_tls(self) -> socket.socket:
+        context, pinned = self._tls_context()
         raw: socket.socket | None = None
         try:
             raw = socket.create_connection(self._address, timeout=self.timeout)
@@ -305,11 +393,13 @@ class LXDClient:
             if raw is not None:
                 raw.close()
             raise LXDUnreachable(f"Cannot connect to LXD at {self.url}: {exc}", url=self.url) from exc
-        if pinned is not None and sock.getpeercert(binary_form=True) != pinned:
+        shown = sock.getpeercert(binary_form=True) or b""
+        if pinned is not None and shown != pinned:
             sock.close()
             raise LXDUnreachable(
                 f"LXD at {self.url} shows another certificate than the one that was given for it: "
-                "either it was renewed, or somebody else answers.",
+                f"either it was renewed, or somebody else answers. Its fingerprint is {fingerprint(shown)}, "
+                f"that of the one given {fingerprint(pinned)}. Compare with `lxc info` on the server.",
                 url=self.url,
             )
         return sock
@@ -364,6 +454,9 @@ class LXDClient:
                 connection.close()
                 if own and method == "GET" and reused and attempt == 1 and isinstance(exc, _DROPPED):
                     continue
+                if self.tunnel is not None and not reused and (reason := self.tunnel.explain()):
+                    # ssh takes a connection first, and hangs up when it cannot be made at the other end.
+                    raise LXDUnreachable(reason, url=target, method=method) from exc
                 raise self._lost(method, target, exc) from exc
         raise AssertionError("unreachable")
 
@@ -393,8 +486,12 @@ class LXDClient:
     def _error(self, method: str, target: str, code: int, text: str) -> LXDError:
         kind = _BY_CODE.get(code, LXDError)
         hint = ""
-        if kind is LXDForbidden:
-            hint = " (is the client certificate in LXD's trust store?)" if self.socket_path is None else ""
+        if kind is LXDForbidden and self._address[0]:
+            known = "is the client certificate in LXD's trust store, and may it use this project?"
+            none = "no client certificate was given, and LXD lets nobody in without one."
+            hint = (
+                f" ({known if self._client_cert else none} Seen at {self.url}; `lxc config trust add` makes it known)"
+            )
         return kind(
             f"{method} {target}: LXD answered {code}: {text}{hint}",
             url=target,
@@ -472,7 +569,7 @@ class LXDClient:
         deadline = time.monotonic() + limit
         answer, _etag = self._call(method, path, body, query, etag, headers, data, limit)
         if answer["type"] != "async":
-            return answer.get("metadata")
+            return flavours.listed(answer.get("metadata"), query)
         if not wait:
             operation = dict(answer.get("metadata") or {})
             operation["path"] = answer["operation"]
@@ -547,8 +644,13 @@ class LXDClient:
             self._server = self.get("/1.0", project=None)
         return self._server
 
+    @property
+    def flavour(self) -> flavours.Flavour:
+        """Whether it is LXD or Incus, and what that makes different."""
+        return flavours.of(self.server())
+
     def has_extension(self, name: str) -> bool:
-        return name in self.server().get("api_extensions", [])
+        return self.flavour.has(name)
 
     def raw(
         self,
@@ -588,7 +690,7 @@ class LXDClient:
         while True:
             left = deadline - time.monotonic()
             slice_ = max(1, min(WAIT_SLICE, int(left + 0.5)))
-            state = self._operation_state(operation, path, slice_)
+            state = self.operation_state(operation, slice_)
             code = state.get("status_code", 0)
             if code == 200:
                 return state.get("metadata")
@@ -609,22 +711,26 @@ class LXDClient:
                     operation=path,
                 )
 
-    def _operation_state(self, operation: str, path: str, seconds: int) -> dict[str, t.Any]:
+    def operation_state(self, operation: str, seconds: int) -> dict[str, t.Any]:
+        """An operation as it is once it has ended, or after so many seconds."""
+        path = operation.partition("?")[0]
         try:
             answer, _etag = self._call(
                 "GET", path + "/wait", None, {"timeout": seconds}, None, None, None, seconds + self.timeout
             )
-        except LXDNotFound as exc:
-            raise LXDOperationFailed(
-                f"LXD no longer knows operation {path}: it was restarted, or the operation ended long ago.",
-                url=path,
-                method="GET",
-                code=404,
-                operation=path,
-            ) from exc
-        except (LXDUnreachable, LXDTimeout, LXDForbidden):
+        except (LXDUnreachable, LXDTimeout):
             raise
         except LXDError:
-            # Some versions answer an error when the time of a wait is over. The operation itself tells.
-            answer, _etag = self._call("GET", operation, None, None, None, None, None, self.timeout)
+            # Some versions answer an error when the time of a wait is over. Incus answers with that of an operation
+            # which failed, whatever it was (404: there is no such image). The operation itself tells.
+            try:
+                answer, _etag = self._call("GET", operation, None, None, None, None, None, self.timeout)
+            except LXDNotFound as exc:
+                raise LXDOperationFailed(
+                    f"LXD no longer knows operation {path}: it was restarted, or the operation ended long ago.",
+                    url=path,
+                    method="GET",
+                    code=404,
+                    operation=path,
+                ) from exc
         return answer.get("metadata") or {}

@@ -12,6 +12,7 @@ import concurrent.futures
 import dataclasses
 import typing as t
 
+from ansible_collections.bcm.datacenter.plugins.module_utils import _lxd_members as parts
 from ansible_collections.bcm.datacenter.plugins.module_utils import _lxd_resource as resource
 from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_client import LXDClient, LXDError, api_path
 from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_objects import (
@@ -27,6 +28,7 @@ from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_objects import
     conflicts,
     plan,
 )
+from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_project import with_contents
 
 # Objects of one group do not depend on each other.
 CREATE_ORDER: tuple[tuple[Kind, ...], ...] = ((PROJECT,), (POOL, NETWORK), (PROFILE, VOLUME))
@@ -53,6 +55,9 @@ class Snapshot:
     networks: list[Object]
     pools: list[Object]
     can_grow_pools: bool
+    # On a server that is in no cluster: its name. In a cluster: the members, and what is there on them, by label.
+    server_name: str = ""
+    clusters: dict[str, parts.Cluster] | None = None
 
     def find(self, kind: Kind, desired: Object) -> Object | None:
         return self.objects.get(kind.name, {}).get(kind.label(desired))
@@ -63,6 +68,8 @@ def read(client: LXDClient, declaration: Declaration) -> Snapshot:
     found: dict[str, dict[str, Object]] = {}
     project = declaration.project
     actual = client.find(api_path("projects", project), project=None)
+    if actual is not None and any(item.get("state") == "absent" for item in declaration.of(PROJECT)):
+        actual = with_contents(client, actual)
     found[PROJECT.name] = {PROJECT.label(actual): actual} if actual else {}
     networks = client.get("/1.0/networks", recursion=1, project="default")
     found[NETWORK.name] = {NETWORK.label(item): item for item in networks}
@@ -73,15 +80,45 @@ def read(client: LXDClient, declaration: Declaration) -> Snapshot:
         profiles = _profiles(client, declaration, actual)
         found[PROFILE.name] = {PROFILE.label(item): item for item in profiles}
     if actual is not None and declaration.of(VOLUME):
-        existing = {item["name"] for item in pools}
-        volumes: dict[str, Object] = {}
-        for pool in sorted({item["pool"] for item in declaration.of(VOLUME)} & existing):
-            for item in client.get(api_path("storage-pools", pool, "volumes", "custom"), recursion=1, project=project):
-                volumes[VOLUME.label({**item, "pool": pool})] = item
-        found[VOLUME.name] = volumes
-    return Snapshot(
-        found, networks, pools, bool(declaration.of(POOL)) and client.has_extension("storage_pool_loop_resize")
-    )
+        found[VOLUME.name] = _volumes(client, declaration, {item["name"] for item in pools})
+    can_grow = bool(declaration.of(POOL)) and client.has_extension("storage_pool_loop_resize")
+    snapshot = Snapshot(found, networks, pools, can_grow)
+    if declaration.of(POOL) or declaration.of(NETWORK):
+        _read_parts(client, declaration, snapshot)
+    return snapshot
+
+
+def _volumes(client: LXDClient, declaration: Declaration, pools: set[str]) -> dict[str, Object]:
+    """The volumes that are there. In a cluster one of them may be on another member than the one that it is wanted on."""
+    found: dict[str, list[Object]] = {}
+    for pool in sorted({item["pool"] for item in declaration.of(VOLUME)} & pools):
+        path = api_path("storage-pools", pool, "volumes", "custom")
+        for item in client.get(path, recursion=1, project=declaration.project):
+            found.setdefault(VOLUME.label({**item, "pool": pool}), []).append(item)
+    volumes = {}
+    for desired in declaration.of(VOLUME):
+        label = VOLUME.label(desired)
+        same = found.get(label, [])
+        there = [item for item in same if desired.get("target") in (None, item.get("location"))] or same
+        if there:
+            volumes[label] = there[0]
+            if desired.get("target"):
+                desired["target"] = there[0]["location"]
+        elif desired.get("target"):
+            desired["target"] = parts.settled_target(client, desired["target"], label)
+    return volumes
+
+
+def _read_parts(client: LXDClient, declaration: Declaration, snapshot: Snapshot) -> None:
+    cluster = parts.read_cluster(client)
+    if cluster is None:
+        snapshot.server_name = (client.server().get("environment") or {}).get("server_name") or ""
+        return
+    snapshot.clusters = {
+        kind.label(desired): parts.read_parts(client, kind, desired, snapshot.find(kind, desired), cluster)
+        for kind in (POOL, NETWORK)
+        for desired in declaration.of(kind)
+    }
 
 
 def _profiles(client: LXDClient, declaration: Declaration, actual: Object | None) -> list[Object]:
@@ -90,12 +127,14 @@ def _profiles(client: LXDClient, declaration: Declaration, actual: Object | None
     config = next((project.get("config") or {} for project in declaration.of(PROJECT)), {})
     if resource.to_lxd(config.get("features.profiles")) == "false":
         return client.get("/1.0/profiles", recursion=1, project="default")
-    # LXD makes this one with the project.
-    description = f"Default LXD profile for project {declaration.project}"
+    # The server makes this one with the project.
+    description = client.flavour.profile_description(declaration.project)
     return [{"name": "default", "description": description, "config": {}, "devices": {}, "used_by": []}]
 
 
-def plan_all(client: LXDClient, declaration: Declaration, snapshot: Snapshot) -> tuple[list[Change], list[str]]:
+def plan_all(
+    client: LXDClient, declaration: Declaration, snapshot: Snapshot, *, check_mode: bool = False
+) -> tuple[list[Change], list[str]]:
     """Every change that is needed, and every reason why it cannot be done."""
     changes: list[Change] = []
     errors: list[str] = []
@@ -107,19 +146,26 @@ def plan_all(client: LXDClient, declaration: Declaration, snapshot: Snapshot) ->
             if label in seen:
                 errors.append(f"{label} is declared twice")
             seen.add(label)
-            change = plan(
-                kind,
-                desired,
-                snapshot.find(kind, desired),
-                project=declaration.project,
-                can_grow_pools=snapshot.can_grow_pools,
-                leaving=_leaving(kind, desired["name"], changes),
-            )
+            change = _plan_one(kind, desired, declaration.project, snapshot, _leaving(kind, desired["name"], changes))
             changes.append(change)
             errors += change.errors
-    errors += _missing(declaration, snapshot)
+    errors += _missing(declaration, snapshot, check_mode)
     errors += conflicts(client, [change for change in changes if change.kind is NETWORK], snapshot.networks)
     return changes, errors
+
+
+def _plan_one(kind: Kind, desired: Object, project: str, snapshot: Snapshot, leaving: set[str]) -> Change:
+    actual = snapshot.find(kind, desired)
+    can_grow = snapshot.can_grow_pools
+    if kind not in (POOL, NETWORK):
+        return plan(kind, desired, actual, project=project, leaving=leaving)
+    if snapshot.clusters is not None:
+        cluster = snapshot.clusters[kind.label(desired)]
+        return parts.plan_in_cluster(kind, desired, actual, cluster, can_grow_pools=can_grow, leaving=leaving)
+    alone, errors = parts.without_cluster(desired, snapshot.server_name)
+    change = plan(kind, alone, actual, project=project, can_grow_pools=can_grow, leaving=leaving)
+    change.errors += errors
+    return change
 
 
 def _leaving(kind: Kind, name: str, changes: t.Sequence[Change]) -> set[str]:
@@ -139,7 +185,7 @@ def _leaving(kind: Kind, name: str, changes: t.Sequence[Change]) -> set[str]:
     return leaving
 
 
-def _missing(declaration: Declaration, snapshot: Snapshot) -> list[str]:
+def _missing(declaration: Declaration, snapshot: Snapshot, check_mode: bool) -> list[str]:
     """References to what neither exists nor is declared."""
 
     def names(kind: Kind, existing: t.Iterable[Object]) -> set[str]:
@@ -162,7 +208,8 @@ def _missing(declaration: Declaration, snapshot: Snapshot) -> list[str]:
             if device.get("type") == "nic" and device.get("network") and device["network"] not in networks:
                 errors.append(f"{where}: there is no network {device['network']!r}, and none is declared")
     for volume in declaration.of(VOLUME):
-        if volume.get("state") != "absent" and volume["pool"] not in pools:
+        # In check mode the pool may be one that would have been made a moment ago.
+        if volume.get("state") != "absent" and volume["pool"] not in pools and not check_mode:
             errors.append(f"{VOLUME.label(volume)}: there is no storage pool {volume['pool']!r}, and none is declared")
     if any(project.get("state") == "absent" for project in declaration.of(PROJECT)):
         errors += [
@@ -200,7 +247,10 @@ def _side_by_side(client: LXDClient, changes: t.Sequence[Change], threads: int) 
     def one(change: Change) -> LXDError | None:
         with client.clone() as own:
             try:
-                apply(own, change)
+                if isinstance(change, parts.ClusterChange):
+                    parts.apply_in_cluster(own, change)
+                else:
+                    apply(own, change)
             except LXDError as exc:
                 return exc
         return None

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import http.client
 import re
 import time
 import typing as t
@@ -21,6 +22,8 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from ansible_collections.bcm.datacenter.plugins.module_utils import _lxd_resource as resource
+from ansible_collections.bcm.datacenter.plugins.module_utils import _lxd_time as times
+from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_attempt import post_with_image
 from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_client import (
     LXDClient,
     LXDError,
@@ -30,6 +33,9 @@ from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_client import 
     api_path,
 )
 from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_objects import Object, PlanError, update
+
+# LXD ignores an empty time; this one it takes, and shows as "never".
+NEVER = "1970-01-01T00:00:00Z"
 
 WRITABLE = ("auto_update", "properties", "public", "expires_at", "profiles")
 
@@ -67,12 +73,14 @@ def identity_of(desired: Object) -> dict[str, str]:
 
 
 def _fields(image: Object, aliases: t.Iterable[str]) -> Object:
+    expires = times.when(image.get("expires_at"))
     return {
         "fingerprint": image.get("fingerprint") or "(not known before it is made)",
         "aliases": sorted(aliases),
         "properties": dict(sorted((image.get("properties") or {}).items())),
         "public": bool(image.get("public")),
         "auto_update": bool(image.get("auto_update")),
+        "expires_at": times.text(expires) if expires is not None else None,
     }
 
 
@@ -81,12 +89,18 @@ def merged(desired: Object, image: Object) -> Object:
     for key in ("public", "auto_update"):
         if desired.get(key) is not None:
             result[key] = desired[key]
+    if desired.get("expires_at") is not None:
+        result["expires_at"] = times.expiry(desired["expires_at"], never=NEVER)
     return result
 
 
 def plan(desired: Object, images: t.Sequence[Object], fingerprint: str | None = None) -> Plan:
-    """Compare. fingerprint is that of the files to import, where there are files and nothing else tells them apart."""
+    """Compare. fingerprint is that of what is to be imported or copied, where nothing else tells that apart."""
     errors = resource.config_errors(desired.get("properties"), f"image {desired['name']}, properties")
+    try:
+        merged({"expires_at": desired.get("expires_at")}, {})
+    except ValueError as exc:
+        errors.append(f"image {desired['name']}: {exc}")
     if errors:
         raise PlanError(errors)
     names = all_aliases(desired)
@@ -198,9 +212,86 @@ def check_source(client: LXDClient, source: t.Mapping[str, t.Any]) -> list[str]:
         found = client.find(api_path("instances", source["instance"]))
         if found is None:
             return [f"there is no instance {source['instance']!r} to make it from"]
+        if source.get("snapshot"):
+            # What a snapshot holds does not change, whatever the instance does.
+            path = api_path("instances", source["instance"], "snapshots", source["snapshot"])
+            missing = client.find(path) is None
+            return [f"instance {source['instance']} has no snapshot {source['snapshot']!r}"] if missing else []
         if found["status"] != "Stopped":
             return [f"instance {source['instance']} has to be stopped before an image is made of it: {found['status']}"]
     return []
+
+
+def origin(client: LXDClient, source: t.Mapping[str, t.Any]) -> LXDClient:
+    """A client of the LXD, and of its project, that an image is to be copied from."""
+    project = source.get("project") or "default"
+    if not source.get("server"):
+        return client.clone(project=project)
+    return LXDClient(
+        source["server"],
+        project=project,
+        client_cert=source.get("client_cert"),
+        client_key=source.get("client_key"),
+        server_cert=source.get("certificate"),
+        timeout=client.timeout,
+    )
+
+
+def original(source_client: LXDClient, source: t.Mapping[str, t.Any]) -> Object:
+    """The image that is to be copied. Raises a PlanError where there is none."""
+    wanted = source.get("fingerprint")
+    if not wanted:
+        alias = source_client.find(api_path("images", "aliases", source["alias"]))
+        wanted = alias["target"] if alias else None
+    found = source_client.find(api_path("images", wanted)) if wanted else None
+    if found is None:
+        called = source.get("alias") or source.get("fingerprint")
+        raise PlanError([f"LXD at {source_client.url} has no image {called!r} in project {source_client.project}"])
+    return found
+
+
+def _chunks(response: http.client.HTTPResponse, what: str) -> t.Iterator[bytes]:
+    try:
+        while chunk := response.read(Multipart.CHUNK):
+            yield chunk
+        if response.length:
+            # Python takes a connection that ends too early for the end of the content.
+            raise ConnectionError(f"{response.length} bytes are missing")
+    except (http.client.HTTPException, OSError) as exc:
+        raise LXDError(f"the download of {what} broke off: {str(exc) or type(exc).__name__}") from exc
+
+
+def _copy(client: LXDClient, desired: Object, timeout: float) -> str:
+    """What one LXD exports goes to the other as it comes, in memory a piece at a time.
+
+    The one need not be able to reach the other, and what is private stays that way.
+    """
+    source = desired["source"]
+    with origin(client, source) as there, client.clone() as here:
+        image = original(there, source)
+        path = api_path("images", image["fingerprint"], "export")
+        status, headers, response = there.raw("GET", path, stream=True, timeout=timeout)
+        try:
+            if status != 200:
+                raise LXDError(
+                    f"LXD at {there.url} answered {status} to GET {path}", url=path, method="GET", code=status
+                )
+            properties = resource.merge_config(image.get("properties"), desired.get("properties"))
+            fields = {"properties": urlencode(properties), "public": "1" if desired.get("public") else "0"}
+            # The parts of a split image have the same names in an export as in an import.
+            kind = headers.get("content-type", "application/octet-stream")
+            if not kind.startswith("multipart/"):
+                fields["filename"] = image.get("filename") or image["fingerprint"]
+            sent = {**here.flavour.headers(fields), "Content-Type": kind}
+            if "content-length" in headers:
+                sent["Content-Length"] = headers["content-length"]
+            data = _chunks(response, f"image {image['fingerprint'][:12]} from {there.url}")
+            made = here.post("/1.0/images", data=data, headers=sent, timeout=timeout)["fingerprint"]
+        finally:
+            response.close()
+    if made != image["fingerprint"]:
+        raise LXDError(f"what arrived is {made[:12]}, not {image['fingerprint'][:12]}")
+    return made
 
 
 def settle(client: LXDClient, timeout: float) -> bool:
@@ -208,7 +299,8 @@ def settle(client: LXDClient, timeout: float) -> bool:
     deadline = time.monotonic() + timeout
     waited = False
     for operation in (client.get("/1.0/operations", recursion=1) or {}).get("running") or []:
-        if "image" not in (operation.get("description") or "").lower():
+        # A token is an operation too. It runs until somebody uses it: a cluster leaves such behind.
+        if operation.get("class") == "token" or "image" not in (operation.get("description") or "").lower():
             continue
         waited = True
         try:
@@ -226,15 +318,21 @@ def _create(client: LXDClient, plan_: Plan, timeout: float) -> str:
     properties = resource.merge_config(None, desired.get("properties"))
     if source["type"] == "file":
         files = files_of(source)
-        headers = {"X-LXD-properties": urlencode(properties), "X-LXD-public": "1" if desired.get("public") else "0"}
+        fields = {"properties": urlencode(properties), "public": "1" if desired.get("public") else "0"}
+        if len(files) == 1:
+            fields["filename"] = Path(files[0][1]).name
+        headers = client.flavour.headers(fields)
         if len(files) > 1:
             return client.post("/1.0/images", data=Multipart(files), headers=headers, timeout=timeout)["fingerprint"]
-        headers["X-LXD-filename"] = Path(files[0][1]).name
         with Path(files[0][1]).open("rb") as handle:
             return client.post("/1.0/images", data=handle, headers=headers, timeout=timeout)["fingerprint"]
+    if source["type"] == "copy":
+        return _copy(client, desired, timeout)
     body: Object = {"public": bool(desired.get("public")), "auto_update": bool(desired.get("auto_update"))}
     if source["type"] == "instance":
         body["source"] = {"type": "instance", "name": source["instance"]}
+        if source.get("snapshot"):
+            body["source"] = {"type": "snapshot", "name": f"{source['instance']}/{source['snapshot']}"}
         body["properties"] = properties
         if source.get("compression"):
             body["compression_algorithm"] = source["compression"]
@@ -248,7 +346,7 @@ def _create(client: LXDClient, plan_: Plan, timeout: float) -> str:
         keys = ("server", "protocol", "alias", "fingerprint", "certificate", "secret", "image_type")
         body["source"] = {"type": "image", "mode": "pull"}
         body["source"].update({key: source[key] for key in keys if source.get(key)})
-    return client.post("/1.0/images", body, timeout=timeout)["fingerprint"]
+    return post_with_image(client, "/1.0/images", body, timeout=timeout)["fingerprint"]
 
 
 def _set_properties(client: LXDClient, desired: Object, fingerprint: str) -> None:

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.bcm.datacenter.plugins.module_utils import _lxd_image as images
+from ansible_collections.bcm.datacenter.plugins.module_utils import _lxd_members as parts
 from ansible_collections.bcm.datacenter.plugins.module_utils import _lxd_wait as waiting
 from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_client import LXDClient, LXDError, api_path
 from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_module import LXDModule
-from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_objects import POOL, VOLUME, Kind, Object
+from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_objects import NETWORK, POOL, VOLUME, Kind, Object
 
 Reader = t.Callable[[LXDClient, t.Mapping[str, t.Any]], list[Object]]
 
@@ -33,6 +35,10 @@ def read_kind(kind: Kind, client: LXDClient, params: t.Mapping[str, t.Any]) -> l
         for item in items:
             found = client.find(api_path("storage-pools", item["name"], "resources"), **query) or {}
             item["space"] = found.get("space") or {}
+    cluster = parts.read_cluster(client) if kind in (POOL, NETWORK) else None
+    if cluster is not None:
+        for item in items:
+            item["members"] = parts.read_parts(client, kind, item, item, cluster).own_parts(kind)
     return items
 
 
@@ -42,8 +48,10 @@ def read_volumes(client: LXDClient, params: t.Mapping[str, t.Any]) -> list[Objec
     for pool in pools:
         path = api_path("storage-pools", pool, "volumes", "custom")
         for item in _list(client, path):
-            if params.get("name") in (None, item["name"]):
-                found.append({**item, "pool": pool, "used": _usage(client, f"{path}{_tail(item['name'])}")})
+            # Some versions list snapshots too, as VOLUME/SNAPSHOT.
+            if "/" not in item["name"] and params.get("name") in (None, item["name"]):
+                used = _usage(client, f"{path}{_tail(item['name'])}", item.get("location"))
+                found.append({**item, "pool": pool, "used": used})
     return found
 
 
@@ -55,15 +63,18 @@ def _pool_names(client: LXDClient) -> list[str]:
     return [item["name"] for item in _list(client, "/1.0/storage-pools", project="default")]
 
 
-def _usage(client: LXDClient, path: str) -> int | None:
+def _usage(client: LXDClient, path: str, location: str | None) -> int | None:
     try:
-        state = client.get(path + "/state")
+        # A server that is in no cluster gives "none" for where it is.
+        state = client.get(path + "/state", target=None if location in (None, "", "none") else location)
     except LXDError:
         return None  # Not every driver, and not every state of a pool, can tell.
     return ((state or {}).get("usage") or {}).get("used")
 
 
 def read_images(client: LXDClient, params: t.Mapping[str, t.Any]) -> list[Object]:
+    if params.get("settle_timeout"):
+        images.settle(client, params["settle_timeout"])
     found = []
     for item in _list(client, "/1.0/images"):
         item["aliases"] = sorted(alias["name"] for alias in item.get("aliases") or [])

@@ -8,13 +8,18 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
+import functools
+import json
 import re
 import time
 import typing as t
 
+from ansible_collections.bcm.datacenter.plugins.module_utils import _lxd_flavour as flavours
 from ansible_collections.bcm.datacenter.plugins.module_utils import _lxd_resource as resource
 from ansible_collections.bcm.datacenter.plugins.module_utils import _lxd_wait as waiting
+from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_attempt import post_with_image, when_free
 from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_client import (
     LXDClient,
     LXDError,
@@ -42,6 +47,13 @@ STOP_SLICE = 5
 
 WRITABLE = ("architecture", "config", "devices", "ephemeral", "profiles", "description")
 
+# What cloud-init is told, by our option and by LXD's key.
+CLOUD_INIT = {
+    "user_data": "cloud-init.user-data",
+    "vendor_data": "cloud-init.vendor-data",
+    "network_config": "cloud-init.network-config",
+}
+
 
 @dataclasses.dataclass
 class Plan:
@@ -53,7 +65,9 @@ class Plan:
     after: Object | None
     errors: list[str] = dataclasses.field(default_factory=list)
     source: Object = dataclasses.field(default_factory=dict)
+    base: Object | None = None
     state: Object | None = None
+    location: str | None = None
 
     @property
     def name(self) -> str:
@@ -94,8 +108,43 @@ def merged(desired: Object, actual: Object) -> Object:
     return result
 
 
-def plan(desired: Object, actual: Object | None) -> Plan:
-    """Compare. None in desired is: not mentioned."""
+def with_cloud_init(desired: Object) -> Object:
+    """What cloud-init is to be told, as the keys of the configuration that LXD has for it.
+
+    A dictionary becomes JSON, which is YAML too, so that nothing but the standard library is needed.
+    """
+    told = {key: value for key, value in (desired.get("cloud_init") or {}).items() if value is not None}
+    if not told:
+        return desired
+    config = dict(desired.get("config") or {})
+    errors = []
+    for option, value in told.items():
+        key = CLOUD_INIT[option]
+        if key in config:
+            errors.append(f"instance {desired['name']}: {key} is given twice, in config and in cloud_init.{option}")
+        text = value
+        if isinstance(value, (dict, list)):
+            head = "" if option == "network_config" else "#cloud-config\n"
+            text = head + json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+        elif not isinstance(value, str):
+            errors.append(f"instance {desired['name']}: cloud_init.{option} is to be a text or a dictionary")
+        config[key] = text
+    if errors:
+        raise PlanError(errors)
+    return {**desired, "config": config}
+
+
+def plan(
+    desired: Object,
+    actual: Object | None,
+    *,
+    base: Object | None = None,
+    members: t.Sequence[str] | None = None,
+) -> Plan:
+    """Compare. None in desired is: not mentioned.
+
+    base is what a new one is a copy of. members are those of the cluster that fit the target, as far as they are known.
+    """
     label = f"instance {desired['name']}"
     errors = resource.config_errors(desired.get("config"), label)
     for name, device in (desired.get("devices") or {}).items():
@@ -105,11 +154,16 @@ def plan(desired: Object, actual: Object | None) -> Plan:
         return Plan(desired, [], None, None, errors)
     state = desired.get("state") or "started"
     if actual is None:
-        return _plan_new(desired, state)
+        return _plan_new(desired, state, base)
     owner = resource.owner_error(label, actual.get("config"), desired.get("config"))
     if owner:
         return Plan(desired, [], None, None, [owner])
     status = actual.get("status") or STOPPED
+    if status in flavours.RUNNING:
+        status = RUNNING
+    if status == "Error" and state in _STATUS:
+        reason = "LXD cannot tell whether it runs (its status is Error), perhaps because its cluster member is away"
+        return Plan(desired, [], None, None, [f"{label}: {reason}. See: lxc info {desired['name']} --show-log"])
     before = _fields(actual, status)
     if state == "absent":
         actions = ["delete"] if status == STOPPED else ["stop", "delete"]
@@ -120,22 +174,39 @@ def plan(desired: Object, actual: Object | None) -> Plan:
     if kind and kind != before["type"]:
         errors.append(f"{label}: it is a {before['type']} and cannot become a {kind}")
     after = _fields(merged(desired, actual), status)
-    actions = list(_POWER[state].get(status, []))
-    if after != before:
-        # Not every change can be made to a running instance; before a restart it is made, after a stop it may be.
-        actions.insert(len(actions) if state == "stopped" else 0, "update")
+    if desired.get("move") and members is not None and actual.get("location") not in members:
+        actions = _moving(state, status, changing=after != before)
+        before["location"] = actual.get("location")
+        after["location"] = desired["target"]
+    else:
+        actions = list(_POWER[state].get(status, []))
+        if after != before:
+            # Not every change can be made to a running instance; before a restart it is made, after a stop it may be.
+            actions.insert(len(actions) if state == "stopped" else 0, "update")
     after["status"] = _STATUS.get(state, status)
     return Plan(desired, actions, before, after, errors)
 
 
-def _plan_new(desired: Object, state: str) -> Plan:
+def _moving(state: str, status: str, *, changing: bool) -> list[str]:
+    """To another member it goes stopped; there it gets to where it should be, or to where it was."""
+    power = _POWER["stopped"].get(status, [])
+    wanted = {RUNNING: "started", FROZEN: "frozen"}.get(status, "stopped") if state == "present" else state
+    return [*power, *(["update"] if changing else []), "move", *_POWER[wanted].get(STOPPED, [])]
+
+
+def _plan_new(desired: Object, state: str, base: Object | None) -> Plan:
     if state == "absent":
         return Plan(desired, [], None, None)
     errors = []
-    if not desired.get("image"):
-        errors.append(f"instance {desired['name']} does not exist, and no image is given to make it from")
-    after = _fields(merged(desired, {"name": desired["name"]}), _STATUS.get(state, STOPPED))
-    after["type"] = desired.get("type") or "container"
+    label = f"instance {desired['name']}"
+    if not desired.get("image") and not desired.get("source"):
+        errors.append(f"{label} does not exist, and no image is given to make it from")
+    kind = desired.get("type")
+    if base is not None and kind and base.get("type") and kind != base["type"]:
+        errors.append(f"{label}: what it is to be a copy of is a {base['type']}, and a copy cannot be a {kind}")
+    there = {**(base or {}), "name": desired["name"]}
+    after = _fields(merged(desired, there), _STATUS.get(state, STOPPED))
+    after["type"] = (base or {}).get("type") or kind or "container"
     actions = ["create", *_POWER[state].get(STOPPED, [])]
     return Plan(desired, actions, None, after, errors)
 
@@ -168,6 +239,59 @@ def resolve_image(client: LXDClient, image: t.Any) -> Object:
     raise PlanError([f"project {client.project or 'default'} has no image with alias or fingerprint {image!r}"])
 
 
+# -- copies and places ----------------------------------------------------------------------------------------------
+
+
+def resolve_source(client: LXDClient, source: Object) -> tuple[Object, Object]:
+    """LXD's source of a copy, and what it is a copy of. Raises a PlanError where there is none."""
+    name, snapshot, project = source["instance"], source.get("snapshot"), source.get("project") or client.project
+    place = f"project {project or 'default'}"
+    if project and not client.project_exists(project):
+        raise PlanError([f"there is no {place} to copy from"])
+    base = client.find(_path(name), project=project)
+    if base is None:
+        raise PlanError([f"{place} has no instance {name!r} to copy"])
+    if snapshot:
+        found = client.find(api_path("instances", name, "snapshots", snapshot), project=project)
+        if found is None:
+            raise PlanError([f"instance {name} of {place} has no snapshot {snapshot!r} to copy"])
+        base = {**found, "type": base.get("type")}
+    body = {"type": "copy", "source": f"{name}/{snapshot}" if snapshot else name, "project": project or "default"}
+    return {**body, "instance_only": bool(snapshot or source.get("instance_only"))}, base
+
+
+def resolve_target(client: LXDClient, target: str) -> list[str]:
+    """The members of the cluster that a target stands for. Raises a PlanError where there are none."""
+    if not (client.server().get("environment") or {}).get("server_clustered"):
+        raise PlanError([f"target {target!r}: this LXD is not part of a cluster"])
+    if not target.startswith("@"):
+        if client.find(api_path("cluster", "members", target), project=None) is None:
+            raise PlanError([f"target {target!r}: the cluster has no such member"])
+        return [target]
+    group = client.find(api_path("cluster", "groups", target[1:]), project=None)
+    if group is None:
+        raise PlanError([f"target {target!r}: the cluster has no such group"])
+    members = [str(url).rstrip("/").rpartition("/")[2] for url in group.get("members") or []]
+    if not members:
+        raise PlanError([f"target {target!r}: there is no member in that group"])
+    return members
+
+
+def least_busy(client: LXDClient, members: t.Collection[str]) -> str:
+    """The member that answers and has the fewest instances, of all projects."""
+    online = {
+        item["server_name"]
+        for item in client.get("/1.0/cluster/members", recursion=1, project=None)
+        if item.get("status") == "Online"
+    }
+    able = sorted(online & set(members))
+    if not able:
+        raise LXDError(f"none of {', '.join(sorted(members))} is online")
+    everything = client.get("/1.0/instances", **{"recursion": 1, "all-projects": "true", "project": None})
+    count = collections.Counter(item.get("location") for item in everything)
+    return min(able, key=lambda member: (count[member], member))
+
+
 # -- doing ---------------------------------------------------------------------------------------------------------
 
 
@@ -177,15 +301,32 @@ def _path(name: str) -> str:
 
 def _create(client: LXDClient, plan_: Plan, timeout: float) -> None:
     desired = plan_.desired
+    copying = plan_.source.get("type") == "copy"
     body: Object = {"name": plan_.name, "source": plan_.source}
+    if plan_.base is not None:
+        # To another member of a cluster LXD copies only what it is told the architecture of.
+        body["architecture"] = plan_.base.get("architecture") or ""
     if plan_.after is not None:
         body["type"] = plan_.after["type"]
         body["config"] = plan_.after["config"]
         body["devices"] = plan_.after["devices"]
     for field in ("description", "ephemeral", "profiles"):
-        if desired.get(field) is not None:
-            body[field] = desired[field]
-    client.post("/1.0/instances", body, query={"target": desired.get("target")}, timeout=timeout)
+        value = plan_.after.get(field) if copying and plan_.after is not None else desired.get(field)
+        if value is not None:
+            body[field] = value
+    post_with_image(client, "/1.0/instances", body, query={"target": desired.get("target")}, timeout=timeout)
+    if copying:
+        # LXD adds to a copy what the original has, also what was to be left out.
+        _change(client, plan_)
+
+
+def _move(client: LXDClient, plan_: Plan, timeout: float) -> None:
+    target = plan_.desired["target"]
+    if target.startswith("@"):
+        # LXD 5.0 places new instances in a group, and moves to a member only.
+        target = least_busy(client, resolve_target(client, target))
+    body = {"name": plan_.name, "migration": True, "live": False}
+    client.post(_path(plan_.name), body, query={"target": target}, timeout=timeout)
 
 
 def _change(client: LXDClient, plan_: Plan) -> None:
@@ -216,7 +357,11 @@ def _power(client: LXDClient, name: str, action: str, timeout: float, force: boo
             now = client.find(_path(name))
             if now is None or (action == "stop" and now["status"] == STOPPED):
                 return
-            if now["status"] != RUNNING:
+            if action == "restart" and now["status"] == STOPPED:
+                # The stop has come after all, and LXD no longer waited for it to start the instance.
+                _power(client, name, "start", timeout, force)
+                return
+            if now["status"] not in flavours.RUNNING:
                 raise
             if time.monotonic() + 1 < deadline:
                 continue
@@ -242,11 +387,22 @@ def _log_of(client: LXDClient, name: str) -> str:
     return " Its log ends: " + " | ".join(lines[-3:]) if lines else ""
 
 
+def _origin(source: Object) -> str:
+    """Which image an instance is to be made from: what LXD says of one that is not there does not name it."""
+    if source.get("type") == "copy":
+        return f" from {source['source']} of project {source['project']}"
+    image = source.get("alias") or source.get("fingerprint")
+    server = f" of {source['server']}" if source.get("server") else ""
+    return f" from image {image}{server}" if image else ""
+
+
 def _step(client: LXDClient, plan_: Plan, action: str, timeout: float) -> None:
     if action == "create":
         _create(client, plan_, timeout)
     elif action == "update":
         _change(client, plan_)
+    elif action == "move":
+        _move(client, plan_, timeout)
     elif action == "delete":
         try:
             client.delete(_path(plan_.name), timeout=timeout)
@@ -261,29 +417,39 @@ def apply(client: LXDClient, plan_: Plan, timeout: float, progress: list[str]) -
     wait_for = plan_.desired.get("wait_for") or "none"
     for action in plan_.actions:
         try:
-            _step(client, plan_, action, timeout)
+            when_free(functools.partial(_step, client, plan_, action, timeout), timeout)
         except LXDError as exc:
             log = _log_of(client, plan_.name) if action in ("start", "restart") else ""
+            origin = _origin(plan_.source) if action == "create" else ""
             raise type(exc)(
-                f"Could not {action} instance {plan_.name}: {exc}{log}", url=exc.url, method=exc.method, code=exc.code
+                f"Could not {action} instance {plan_.name}{origin}: {exc}{log}",
+                url=exc.url,
+                method=exc.method,
+                code=exc.code,
             ) from exc
         progress.append(action)
     running = plan_.after is not None and plan_.after["status"] == RUNNING
     if running and wait_for != "none":
-        waiting.wait_for(client, plan_.name, wait_for, timeout)
+        card = waiting.Card(plan_.desired.get("wait_interface"), plan_.desired.get("wait_family"))
+        waiting.wait_for(client, plan_.name, wait_for, timeout, card)
     if plan_.after is None:
         return outcome(None, None)
+    if plan_.desired.get("target") and {"create", "move"} & set(plan_.actions):
+        plan_.location = (client.find(_path(plan_.name)) or {}).get("location")
     if plan_.state is not None and not plan_.actions and (wait_for == "none" or waiting.addresses(plan_.state)):
-        return outcome(plan_.after, plan_.state)
-    return outcome(plan_.after, client.find(_path(plan_.name) + "/state"))
+        return outcome(plan_.after, plan_.state, plan_.location)
+    return outcome(plan_.after, client.find(_path(plan_.name) + "/state"), plan_.location)
 
 
-def outcome(fields: Object | None, state: Object | None) -> Object:
+def outcome(fields: Object | None, state: Object | None, location: str | None = None) -> Object:
     """What a module tells of one instance."""
+    status = ((state or {}).get("status") or fields["status"]) if fields is not None else "absent"
     return {
         "exists": fields is not None,
-        "status": fields["status"] if fields is not None else "absent",
+        "status": RUNNING if status in flavours.RUNNING else status,
         "addresses": waiting.addresses(state) if state else {},
+        # LXD says "none" where there is no cluster.
+        "location": None if location == "none" else location,
     }
 
 
@@ -296,7 +462,10 @@ def settle(client: LXDClient, names: t.Collection[str], timeout: float) -> None:
     deadline = time.monotonic() + timeout
     running = (client.get("/1.0/operations", recursion=1) or {}).get("running") or []
     for operation in running:
-        if operation.get("description") in ("Executing command", "Showing console"):
+        if operation.get("class") == "token" or operation.get("description") in (
+            "Executing command",
+            "Showing console",
+        ):
             continue
         touched = {
             path.partition("?")[0].rpartition("/")[2]

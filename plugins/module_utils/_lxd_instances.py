@@ -18,6 +18,12 @@ from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_client import 
 from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_module import LXDModule
 from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_objects import Object, PlanError
 
+SOURCE_SPEC: dict[str, t.Any] = {
+    "instance": {"type": "str", "required": True},
+    "snapshot": {"type": "str"},
+    "project": {"type": "str"},
+    "instance_only": {"type": "bool", "default": False},
+}
 INSTANCE_SPEC: dict[str, t.Any] = {
     "name": {"type": "str", "required": True},
     "state": {
@@ -26,15 +32,20 @@ INSTANCE_SPEC: dict[str, t.Any] = {
         "default": "started",
     },
     "image": {"type": "raw"},
+    "source": {"type": "dict", "options": SOURCE_SPEC},
     "type": {"type": "str", "choices": ["container", "virtual-machine"]},
     "description": {"type": "str"},
     "profiles": {"type": "list", "elements": "str"},
     "config": {"type": "dict"},
+    "cloud_init": {"type": "dict", "options": {option: {"type": "raw"} for option in instance.CLOUD_INIT}},
     "devices": {"type": "dict"},
     "ephemeral": {"type": "bool"},
     "target": {"type": "str"},
+    "move": {"type": "bool", "default": False},
     "force": {"type": "bool", "default": False},
     "wait_for": {"type": "str", "choices": ["none", "address", "cloud-init", "agent"], "default": "none"},
+    "wait_interface": {"type": "str"},
+    "wait_family": {"type": "str", "choices": ["inet", "inet6"]},
 }
 
 
@@ -46,13 +57,24 @@ def plan_all(
     errors: list[str] = []
     sources: dict[str, Object] = {}
     seen: set[str] = set()
-    for item in desired:
-        if item["name"] in seen:
-            errors.append(f"instance {item['name']} is declared twice")
-        seen.add(item["name"])
-        actual = existing.get(item["name"])
-        plan = instance.plan(item, actual)
+    places: dict[str, list[str]] = {}
+    for raw in desired:
+        if raw["name"] in seen:
+            errors.append(f"instance {raw['name']} is declared twice")
+        seen.add(raw["name"])
+        actual = existing.get(raw["name"])
+        try:
+            item = instance.with_cloud_init(raw)
+            errors += _useless(item)
+            members = _members(client, item, actual, places, check_mode=check_mode)
+            source, base = _copied(client, item, actual, check_mode=check_mode)
+        except PlanError as exc:
+            errors += _named(raw["name"], exc)
+            continue
+        plan = instance.plan(item, actual, base=base, members=members)
         plan.state = (actual or {}).get("state")
+        plan.location = (actual or {}).get("location")
+        plan.source, plan.base = source, base
         errors += plan.errors
         if "create" in plan.actions and item.get("image") and not check_mode:
             # In check mode the image may be one that would have been made a moment ago.
@@ -62,15 +84,91 @@ def plan_all(
                     sources[key] = instance.resolve_image(client, item["image"])
                 plan.source = sources[key]
             except PlanError as exc:
-                errors += [f"instance {item['name']}: {error}" for error in exc.errors]
+                errors += _named(item["name"], exc)
         plans.append(plan)
+    if not check_mode:
+        errors += missing_profiles(client, plans)
     return plans, errors
+
+
+def _named(name: str, exc: PlanError) -> list[str]:
+    label = f"instance {name}"
+    return [error if error.startswith(label) else f"{label}: {error}" for error in exc.errors]
+
+
+def _useless(item: Object) -> list[str]:
+    """Options that say nothing without another one."""
+    errors = []
+    if item.get("image") and item.get("source"):
+        errors.append(f"instance {item['name']}: it is made from an image or from another instance, not from both")
+    if item.get("move") and not item.get("target"):
+        errors.append(f"instance {item['name']}: move says nothing without a target")
+    if (item.get("wait_interface") or item.get("wait_family")) and item.get("wait_for") != "address":
+        errors.append(f"instance {item['name']}: wait_interface and wait_family go with wait_for=address only")
+    return errors
+
+
+def _members(
+    client: LXDClient, item: Object, actual: Object | None, places: dict[str, list[str]], *, check_mode: bool
+) -> list[str] | None:
+    """The members that fit a target, where that is of interest."""
+    target = item.get("target")
+    if not target or item.get("state") == "absent" or (actual is not None and not item.get("move")):
+        return None
+    if target not in places:
+        try:
+            places[target] = instance.resolve_target(client, target)
+        except PlanError:
+            # In check mode it may be one that would have been made a moment ago.
+            if not check_mode:
+                raise
+            places[target] = []
+    return places[target]
+
+
+def _copied(
+    client: LXDClient, item: Object, actual: Object | None, *, check_mode: bool
+) -> tuple[Object, Object | None]:
+    """What a new instance is a copy of, if it is one."""
+    if actual is not None or not item.get("source") or item.get("state") == "absent":
+        return {}, None
+    try:
+        return instance.resolve_source(client, item["source"])
+    except PlanError:
+        if not check_mode:
+            raise
+        return {}, None
+
+
+def missing_profiles(client: LXDClient, plans: t.Sequence[instance.Plan]) -> list[str]:
+    """Profiles that instances are to get and that do not exist. In check mode they may be as an image may."""
+    getting = [plan for plan in plans if {"create", "update"} & set(plan.actions) and _profiles(plan)]
+    if not getting:
+        return []
+    existing = {item["name"] for item in client.get("/1.0/profiles", recursion=1)}
+    return [
+        f"{plan.label}: project {client.project or 'default'} has no profile {name!r}"
+        for plan in getting
+        for name in _profiles(plan)
+        if name not in existing
+    ]
+
+
+def _profiles(plan: instance.Plan) -> list[str]:
+    """Those that are asked for; of a copy also those that it brings along."""
+    if plan.source.get("type") == "copy" and plan.after is not None:
+        return plan.after["profiles"] or []
+    return plan.desired.get("profiles") or []
 
 
 def _results(plans: t.Sequence[instance.Plan]) -> dict[str, Object]:
     """What check mode tells: what would be done, and what there is now."""
     return {
-        plan.name: {"changed": plan.changed, "actions": plan.actions, **instance.outcome(plan.before, plan.state)}
+        plan.name: {
+            "changed": plan.changed,
+            "actions": plan.actions,
+            **instance.outcome(plan.before, plan.state, plan.location),
+        }
         for plan in plans
     }
 
@@ -83,6 +181,7 @@ def _do(client: LXDClient, plan: instance.Plan, timeout: float) -> Object:
         except LXDError as exc:
             # What the thread got to is told, also where it failed.
             result = {"exists": plan.before is not None or "create" in done, "status": "unknown", "addresses": {}}
+            result["location"] = None
             result["error"] = str(exc)
     return {"changed": bool(done), "actions": done, **result}
 

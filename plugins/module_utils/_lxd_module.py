@@ -11,8 +11,10 @@ from __future__ import annotations
 import traceback
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.basic import AnsibleModule, env_fallback
 
+from ansible_collections.bcm.datacenter.plugins.module_utils import _lxd_flavour as flavours
+from ansible_collections.bcm.datacenter.plugins.module_utils import _lxd_members as parts
 from ansible_collections.bcm.datacenter.plugins.module_utils import _lxd_resource as resource
 from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_client import (
     LXDClient,
@@ -23,6 +25,7 @@ from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_client import 
 from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_objects import (
     NETWORK,
     POOL,
+    Change,
     Kind,
     Object,
     PlanError,
@@ -32,13 +35,24 @@ from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_objects import
     with_subnet,
 )
 
+if t.TYPE_CHECKING:
+    from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_ssh import SSHOptions
+
 CONNECTION_SPEC: dict[str, t.Any] = {
-    "url": {"type": "str"},
-    "client_cert": {"type": "path"},
-    "client_key": {"type": "path", "no_log": False},
-    "server_cert": {"type": "str"},
+    "url": {"type": "str", "fallback": (env_fallback, ["BCM_LXD_URL"])},
+    "client_cert": {"type": "str", "fallback": (env_fallback, ["BCM_LXD_CLIENT_CERT"])},
+    "client_key": {"type": "str", "no_log": True, "fallback": (env_fallback, ["BCM_LXD_CLIENT_KEY"])},
+    "server_cert": {"type": "str", "fallback": (env_fallback, ["BCM_LXD_SERVER_CERT"])},
+    "ssh_args": {"type": "str", "fallback": (env_fallback, ["BCM_LXD_SSH_ARGS"])},
+    "ssh_private_key_file": {
+        "type": "path",
+        "no_log": False,
+        "fallback": (env_fallback, ["BCM_LXD_SSH_PRIVATE_KEY_FILE"]),
+    },
 }
-PROJECT_SPEC: dict[str, t.Any] = {"project": {"type": "str", "default": "default"}}
+PROJECT_SPEC: dict[str, t.Any] = {
+    "project": {"type": "str", "default": "default", "fallback": (env_fallback, ["BCM_LXD_PROJECT"])}
+}
 
 
 class LXDModule:
@@ -61,15 +75,26 @@ class LXDModule:
                 client_cert=self.params["client_cert"],
                 client_key=self.params["client_key"],
                 server_cert=self.params["server_cert"],
+                ssh=self._ssh(),
             )
         return self._client
+
+    def _ssh(self) -> SSHOptions | None:
+        if not (self.params["url"] or "").startswith("ssh://"):
+            return None
+        # Only where it is needed: it would be compiled each time that a module runs.
+        from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_ssh import SSHOptions
+
+        return SSHOptions.of(self.params["ssh_args"], private_key_file=self.params["ssh_private_key_file"])
 
     def run(self, function: t.Callable[[LXDModule], dict[str, t.Any]]) -> None:
         """Call function and end the module with its result, or with its error in words."""
         try:
+            if flavours.depends(self.params):
+                self.params = self.client.flavour.options(self.params)
             result = function(self)
         except PlanError as exc:
-            self.fail_list("Nothing was touched, because what is asked for cannot be had", exc.errors)
+            self.fail_list("Nothing was touched, because what is asked for cannot be had", exc.errors, **exc.result)
         except LXDUnreachable as exc:
             self.module.fail_json(msg=str(exc), exception=traceback.format_exc())
         except LXDError as exc:
@@ -104,13 +129,16 @@ def object_spec(kind: Kind) -> dict[str, t.Any]:
         spec["driver"] = {"type": "str"}
         spec["source"] = {"type": "str"}
         spec["size"] = {"type": "str"}
+        spec["members"] = {"type": "dict"}
     elif kind.name == "network":
         spec["type"] = {"type": "str"}
         spec["subnet"] = {"type": "str"}
+        spec["members"] = {"type": "dict"}
     elif kind.name == "volume":
         spec["pool"] = {"type": "str", "required": True}
         spec["content_type"] = {"type": "str", "choices": ["filesystem", "block"]}
         spec["size"] = {"type": "str"}
+        spec["target"] = {"type": "str"}
     return spec
 
 
@@ -128,22 +156,28 @@ def run_object(lxd: LXDModule, kind: Kind, key: str) -> dict[str, t.Any]:
     """The whole of a module that looks after one object."""
     desired = desired_of(kind, lxd.params)
     project = lxd.params.get("project")
-    query = kind.query(project)
+    cluster = None
+    errors: list[str] = []
+    if kind in (POOL, NETWORK):
+        cluster = parts.read_cluster(lxd.client)
+        if cluster is None:
+            name = (lxd.client.server().get("environment") or {}).get("server_name") or ""
+            desired, errors = parts.without_cluster(desired, name)
     try:
-        actual = lxd.client.find(kind.path(desired), **query)
+        actual = lxd.client.find(kind.path(desired), **kind.query(project))
     except LXDNotFound:
         # What it belongs to is not there. Before a first run that is as it should be.
         if not lxd.check_mode:
             raise
         actual = None
-    change = plan(
-        kind,
-        desired,
-        actual,
-        project=project,
-        can_grow_pools=kind is POOL and lxd.client.has_extension("storage_pool_loop_resize"),
-    )
-    errors = list(change.errors)
+    can_grow = kind is POOL and lxd.client.has_extension("storage_pool_loop_resize")
+    change: Change
+    if cluster is None:
+        change = plan(kind, desired, actual, project=project, can_grow_pools=can_grow)
+    else:
+        cluster = parts.read_parts(lxd.client, kind, desired, actual, cluster)
+        change = parts.plan_in_cluster(kind, desired, actual, cluster, can_grow_pools=can_grow)
+    errors += change.errors
     if kind is NETWORK and change.changed and not errors:
         networks = lxd.client.get("/1.0/networks", recursion=1, project="default")
         errors += conflicts(lxd.client, [change], networks)
@@ -151,11 +185,18 @@ def run_object(lxd: LXDModule, kind: Kind, key: str) -> dict[str, t.Any]:
         raise PlanError(errors)
     after = change.after
     if change.changed and not lxd.check_mode:
-        apply(lxd.client, change)
+        if isinstance(change, parts.ClusterChange):
+            parts.apply_in_cluster(lxd.client, change)
+        else:
+            apply(lxd.client, change)
         if after is not None:
-            after = lxd.client.get(kind.path(desired), **query)
+            after = lxd.client.get(kind.path(desired), **kind.query(project))
+            if cluster is not None:
+                cluster = parts.read_parts(lxd.client, kind, desired, after, cluster)
     elif actual is not None and not change.changed:
         after = actual
+    if cluster is not None and after is not None and "members" not in after:
+        after["members"] = cluster.own_parts(kind)
     return {
         "changed": change.changed,
         "action": change.action,

@@ -11,6 +11,7 @@ They are alike: a name, a description, a configuration, perhaps devices. plan() 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import typing as t
@@ -29,11 +30,12 @@ Object = dict[str, t.Any]
 
 
 class PlanError(Exception):
-    """What is desired cannot be had. Nothing was touched."""
+    """What is desired cannot be had. Nothing was touched. result: what the module returns beside the errors."""
 
-    def __init__(self, errors: list[str]) -> None:
+    def __init__(self, errors: list[str], **result: t.Any) -> None:
         super().__init__("; ".join(errors))
         self.errors = errors
+        self.result = result
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,6 +97,14 @@ class Change:
     def changed(self) -> bool:
         return self.action != "none"
 
+    @property
+    def query(self) -> dict[str, str | None]:
+        query = self.kind.query(self.project)
+        if self.kind is VOLUME and self.desired.get("target"):
+            # In a cluster each member may have a volume of this name.
+            query["target"] = self.desired["target"]
+        return query
+
     def summary(self) -> dict[str, str]:
         return {"kind": self.kind.name, "name": self.desired["name"], "action": self.action}
 
@@ -105,7 +115,8 @@ def _same_source(desired: str, actual: t.Mapping[str, str]) -> bool:
     return desired in known or os.path.realpath(desired) in {os.path.realpath(path) for path in known if path}
 
 
-def _settle_pool(config: Object, actual: Object, errors: list[str], what: str, can_grow: bool) -> None:
+def settle_pool(config: Object, actual: Object, errors: list[str], what: str, can_grow: bool) -> None:
+    """Take out of a pool's desired keys what it has already in other words, and say what it cannot get any more."""
     current = actual.get("config") or {}
     if resource.to_lxd(config.get("size")) is not None:
         if resource.same_size(config["size"], current.get("size", "")) or "size" not in current:
@@ -151,7 +162,8 @@ def in_use_by(kind: Kind, desired: Object, actual: Object, leaving: t.Collection
         if kind.name == "storage pool" and parts.path.startswith("/1.0/images/"):
             # A copy that LXD keeps to make instances faster, and removes with the pool. The image itself stays.
             continue
-        if f"{parts.path}?project={project}" in leaving:
+        # Snapshots go with what they are of.
+        if f"{parts.path.partition('/snapshots/')[0]}?project={project}" in leaving:
             continue
         what = parts.path.removeprefix("/1.0/")
         own = project == "default" or (kind.name == "project" and project == desired["name"])
@@ -210,7 +222,7 @@ def plan(
         if desired.get(field) and desired[field] != actual.get(field):
             errors.append(f"{what}: its {field} is {actual.get(field)} and cannot become {desired[field]}")
     if kind is POOL:
-        _settle_pool(config, actual, errors, what, can_grow_pools)
+        settle_pool(config, actual, errors, what, can_grow_pools)
     elif kind is NETWORK:
         _settle_network(config, actual)
     elif kind is VOLUME:
@@ -275,11 +287,25 @@ def update(
     return False
 
 
+@contextlib.contextmanager
+def naming(change: Change) -> t.Iterator[None]:
+    """Errors name the object and what was tried. What is gone already needs no removal."""
+    try:
+        yield
+    except LXDNotFound as exc:
+        if change.action != "delete":
+            raise LXDError(f"Could not {change.action} {change.label}: {exc}") from exc
+    except LXDError as exc:
+        raise type(exc)(
+            f"Could not {change.action} {change.label}: {exc}", url=exc.url, method=exc.method, code=exc.code
+        ) from exc
+
+
 def apply(client: LXDClient, change: Change) -> None:
     """Carry out one change. Errors name the object and what was tried."""
     kind, desired = change.kind, change.desired
-    query = kind.query(change.project)
-    try:
+    query = change.query
+    with naming(change):
         if change.action == "create" and change.after is not None:
             body = dict(change.after)
             if kind is VOLUME:
@@ -297,13 +323,6 @@ def apply(client: LXDClient, change: Change) -> None:
             update(client, kind.path(desired), compute, query)
         elif change.action == "delete":
             client.delete(kind.path(desired), query=query)
-    except LXDNotFound as exc:
-        if change.action != "delete":
-            raise LXDError(f"Could not {change.action} {change.label}: {exc}") from exc
-    except LXDError as exc:
-        raise type(exc)(
-            f"Could not {change.action} {change.label}: {exc}", url=exc.url, method=exc.method, code=exc.code
-        ) from exc
 
 
 def taken_subnets(client: LXDClient, networks: t.Iterable[Object]) -> list[tuple[str, str]]:

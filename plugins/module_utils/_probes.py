@@ -17,6 +17,7 @@ import os
 import socket
 import ssl
 import subprocess
+import time
 import typing as t
 import urllib.error
 import urllib.parse
@@ -31,7 +32,7 @@ Runner = t.Callable[[t.Sequence[str]], "tuple[int, str, str]"]
 def run(argv: t.Sequence[str]) -> tuple[int, str, str]:
     """Run a program with nothing on its standard input; return exit code, output, errors."""
     try:
-        done = subprocess.run(
+        done = subprocess.run(  # pylint: disable=ansible-bad-function # with a time limit
             list(argv), stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False, text=True
         )
     except FileNotFoundError:
@@ -94,6 +95,26 @@ def http(parameters: Parameters) -> str | None:
     if status in wanted:
         return None
     return f"{parameters['url']} answers {status}{through}, expected {' or '.join(map(str, wanted))}"
+
+
+def certificate(parameters: Parameters) -> str | None:
+    """A server's certificate is good for a while yet. Parameters: C(name), C(port), C(ca) (file), C(days) (at least so many are left)."""
+    name, port_ = parameters["name"], int(parameters["port"])
+    try:
+        context = ssl.create_default_context(cafile=parameters.get("ca"))
+        with (
+            socket.create_connection((name, port_), timeout=TIMEOUT_S) as plain,
+            context.wrap_socket(plain, server_hostname=name) as secured,
+        ):
+            said = secured.getpeercert() or {}
+    except ssl.SSLCertVerificationError as error:
+        return f"the certificate of {name}:{port_} is not one to trust: {error.verify_message}"
+    except OSError as error:
+        return f"{name}:{port_} does not show its certificate: {error}"
+    left = (ssl.cert_time_to_seconds(str(said["notAfter"])) - time.time()) / 86400
+    if left >= float(parameters.get("days", 14)):
+        return None
+    return f"the certificate of {name}:{port_} ends in {left:.0f} days, on {said['notAfter']}"
 
 
 def space(parameters: Parameters) -> str | None:
@@ -166,6 +187,7 @@ def report(parameters: Parameters, runner: Runner = run) -> str | None:
 
 
 PROBES: dict[str, t.Callable[[Parameters], str | None]] = {
+    "certificate": certificate,
     "http": http,
     "port": port,
     "report": report,

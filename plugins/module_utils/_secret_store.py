@@ -178,7 +178,7 @@ class PassStore:
 
     def _pass(self, *words: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
         try:
-            return subprocess.run(
+            return subprocess.run(  # pylint: disable=ansible-bad-function # with a time limit
                 ["pass", *words], input=text or "", capture_output=True, text=True, timeout=PASS_SECONDS, check=False
             )
         except FileNotFoundError:

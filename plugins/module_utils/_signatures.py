@@ -232,7 +232,9 @@ class Keyring:
         argv += ["--status-fd", "1", *args]
         env = {"PATH": os.environ.get("PATH", os.defpath), "GNUPGHOME": self.home, "LC_ALL": "C"}
         try:
-            done = subprocess.run(argv, input=data, capture_output=True, env=env, timeout=self.timeout, check=False)
+            done = subprocess.run(  # pylint: disable=ansible-bad-function # with a time limit
+                argv, input=data, capture_output=True, env=env, timeout=self.timeout, check=False
+            )
         except FileNotFoundError as exc:
             message = f"'{self.gpg}' is not installed: signatures cannot be checked (package gnupg)"
             raise SignatureError("no_gpg", message) from exc

@@ -154,6 +154,11 @@ class WebSocket:
         cls, sock: socket.socket, path: str, host: str = "lxd", headers: t.Mapping[str, str] | None = None
     ) -> WebSocket:
         """Do the opening handshake on a connected, blocking socket."""
+        return cls.finish(sock, cls.begin(sock, path, host, headers))
+
+    @staticmethod
+    def begin(sock: socket.socket, path: str, host: str = "lxd", headers: t.Mapping[str, str] | None = None) -> str:
+        """Send the opening handshake, and do not wait. What comes back belongs to `finish`."""
         nonce = base64.b64encode(os.urandom(16)).decode()
         lines = [
             f"GET {path} HTTP/1.1",
@@ -166,6 +171,14 @@ class WebSocket:
         lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
         try:
             sock.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+        except OSError as exc:
+            raise WebSocketError(f"the connection broke during the websocket handshake: {exc}") from exc
+        return nonce
+
+    @classmethod
+    def finish(cls, sock: socket.socket, nonce: str) -> WebSocket:
+        """Read the server's answer to the opening handshake."""
+        try:
             head, surplus = cls._read_head(sock)
             surplus = cls._read_refusal(sock, head, surplus)
         except OSError as exc:

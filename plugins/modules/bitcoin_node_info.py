@@ -31,6 +31,11 @@ options:
     description: Seconds since the newest block after which the node is not ready. Does not count on regtest.
     type: int
     default: 7200
+  task:
+    description:
+      - ID of the Swarm task whose container is asked.
+      - Without it, the newest container of the node is.
+    type: str
   docker:
     description: The Docker client.
     type: str
@@ -57,6 +62,13 @@ running:
   returned: always
   type: bool
   sample: true
+waiting:
+  description:
+    - Whether its container waits until the one before it has stopped, which may take as long as that has been given for it.
+    - Of two containers the newer is asked.
+  returned: always
+  type: bool
+  sample: false
 ready:
   description: Whether its answers are those of the chain's tip.
   returned: always
@@ -174,8 +186,9 @@ class Asker:
         return code, out, err.strip()
 
     def node(self) -> dict[str, t.Any]:
-        name = self.module.params["name"]
-        code, out, err = self._run("ps", "--filter", f"label=bcm.node={name}", "--format", PS)
+        labels = {"bcm.node": self.module.params["name"], "com.docker.swarm.task.id": self.module.params["task"]}
+        filters = [f"--filter=label={label}={value}" for label, value in labels.items() if value]
+        code, out, err = self._run("ps", *filters, "--format", PS)
         if code:
             return {**absent(f"Docker does not answer: {err}"), "container": None, "health": "none"}
         running = [json.loads(line) for line in out.splitlines() if line.strip()]
@@ -197,6 +210,7 @@ def main() -> None:
             "name": {"type": "str", "required": True},
             "min_peers": {"type": "int", "default": 1},
             "max_tip_age": {"type": "int", "default": 7200},
+            "task": {"type": "str"},
             "docker": {"type": "str", "default": "docker"},
             "timeout": {"type": "int", "default": 90},
         },

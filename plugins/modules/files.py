@@ -73,6 +73,10 @@ options:
         description: The content is a secret, which appears in no diff, result or log.
         type: bool
         default: false
+      stamped:
+        description: The entry counts for RV(digest). Say V(false) of one that is in force by being written.
+        type: bool
+        default: true
   parents:
     description: Create the directories above an entry that do not exist.
     type: bool
@@ -121,7 +125,7 @@ changed_paths:
   elements: str
   sample: [/etc/squid/squid.conf]
 digest:
-  description: A hash of all that O(files) asks for.
+  description: A hash of all that O(files) asks for, except of entries whose O(files[].stamped) is V(false).
   returned: success
   type: str
 pending:
@@ -143,7 +147,7 @@ import stat
 import tempfile
 import typing as t
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -168,6 +172,7 @@ class Entry:
     owner: str | None
     group: str | None
     sensitive: bool
+    stamped: bool = field(default=True, repr=False)
 
 
 @dataclass
@@ -223,6 +228,7 @@ def parse_entry(item: dict[str, t.Any]) -> Entry:
         item.get("owner"),
         item.get("group"),
         bool(item.get("sensitive")),
+        bool(item.get("stamped", True)),
     )
 
 
@@ -245,8 +251,9 @@ def parse_entries(items: list[dict[str, t.Any]]) -> list[Entry]:
 
 
 def digest_of(entries: list[Entry]) -> str:
-    """A hash of all that the entries ask for."""
-    return hashlib.sha256("\n".join(map(repr, entries)).encode("utf-8", "surrogateescape")).hexdigest()
+    """A hash of all that the entries ask for which have to be put in force."""
+    asked = "\n".join(repr(entry) for entry in entries if entry.stamped)
+    return hashlib.sha256(asked.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def is_pending(stamp: str, digest: str) -> bool:
@@ -522,6 +529,7 @@ def main() -> None:
                     "owner": {"type": "str"},
                     "group": {"type": "str"},
                     "sensitive": {"type": "bool", "default": False},
+                    "stamped": {"type": "bool", "default": True},
                 },
             },
             "parents": {"type": "bool", "default": False},

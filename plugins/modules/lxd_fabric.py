@@ -25,6 +25,8 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
+    details:
+      - A pool that does not exist is no error for a volume; an earlier task would have made it.
   diff_mode:
     support: full
   idempotent:
@@ -83,6 +85,11 @@ options:
       size:
         description: Size of the loop file, such as V(40GiB).
         type: str
+      members:
+        description:
+          - In a cluster, what is a member's own, by the names of members, such as C(source) and C(size). See
+            M(bcm.datacenter.lxd_storage_pool).
+        type: dict
   networks:
     description: Networks. They do not belong to the project.
     type: list
@@ -112,6 +119,11 @@ options:
           - The subnet that is used on the network, where LXD does not know it because the network has no address of its
             own. It is kept as C(user.bcm.subnet), and counts in the search for overlaps.
         type: str
+      members:
+        description:
+          - In a cluster, what is a member's own, by the names of members, such as C(bridge.external_interfaces). See
+            M(bcm.datacenter.lxd_network).
+        type: dict
   profiles:
     description: Profiles of the project.
     type: list
@@ -167,6 +179,9 @@ options:
         choices: [filesystem, block]
       size:
         description: Its size, such as V(10GiB).
+        type: str
+      target:
+        description: In a cluster, the member that it is on, or is made on. Where it is on another one, it is not moved.
         type: str
   threads:
     description: How many objects are worked on at the same time.
@@ -248,7 +263,7 @@ def run(lxd: LXDModule) -> dict[str, t.Any]:
     objects[PROJECT.name] = [desired_of(PROJECT, params["project"])]
     declaration = fabric.Declaration(params["project"]["name"], objects)
     snapshot = fabric.read(lxd.client, declaration)
-    changes, errors = fabric.plan_all(lxd.client, declaration, snapshot)
+    changes, errors = fabric.plan_all(lxd.client, declaration, snapshot, check_mode=lxd.check_mode)
     if errors:
         raise PlanError(errors)
     result: dict[str, t.Any] = {

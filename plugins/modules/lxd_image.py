@@ -10,7 +10,8 @@ module: lxd_image
 short_description: Look after an LXD image
 version_added: 0.1.0
 description:
-  - Imports an image from files, copies it from a server or makes it of an instance, and sets its aliases and properties.
+  - Imports an image from files, copies it from a server or another project, or makes it of an instance or a snapshot, and
+    sets its aliases and properties.
   - An image cannot be changed, so one whose O(identity) differs from what is asked for is replaced. The new one is made
     first, then the aliases move over, then the old one goes.
   - A run that is killed in between is finished by the next one. An image that LXD is still making is waited for, and one
@@ -54,8 +55,8 @@ options:
     description:
       - Names of those O(properties) that tell what the image was made of. An image in which they differ is replaced,
         unless it comes from a server, while other properties are changed in place.
-      - Where none of them is among the O(properties), an image from files is told by their content, and any other by its
-        alias alone.
+      - Where none of them is among the O(properties), an image from files is told by their content, a copy by what it is a
+        copy of, and any other by its alias alone.
     type: list
     elements: str
     default: [user.bcm.recipe]
@@ -65,6 +66,11 @@ options:
   auto_update:
     description: Whether LXD fetches newer versions by itself. For images from a server.
     type: bool
+  expires_at:
+    description:
+      - When it is out of date, as a time such as V(2027-01-31T12:00:00Z), or V(never). LXD tells this to those who ask, and
+        removes only images that it cached by itself.
+    type: str
   prune:
     description: Whether an image that was replaced, and has no alias any more, is removed.
     type: bool
@@ -74,9 +80,13 @@ options:
     type: dict
     suboptions:
       type:
-        description: Where it comes from.
+        description:
+          - Where it comes from. V(image) is an image that LXD fetches from a server by itself, V(url) one at an address that
+            answers with LXD's headers, V(file) one in files, V(instance) what an instance or a snapshot of one holds.
+          - V(copy) is the image of another project, or of an LXD that the module has a way to. It goes through the machine that
+            the module runs on, piece by piece, so that neither server has to reach the other.
         type: str
-        choices: [image, file, url, instance]
+        choices: [image, file, url, instance, copy]
         required: true
       path:
         description:
@@ -87,7 +97,9 @@ options:
         description: For V(file), the tarball with the metadata.
         type: path
       server:
-        description: For V(image), the address of the server.
+        description:
+          - For V(image), the address of the server.
+          - For V(copy), the API of the LXD that has it, written as O(url). By default the one that it is copied to.
         type: str
       protocol:
         description: For V(image), the protocol of the server.
@@ -95,14 +107,24 @@ options:
         choices: [simplestreams, lxd]
         default: simplestreams
       alias:
-        description: For V(image), the alias on the server.
+        description: For V(image) and V(copy), the alias there.
         type: str
       fingerprint:
-        description: For V(image), the fingerprint on the server.
+        description: For V(image) and V(copy), the fingerprint there.
         type: str
       certificate:
-        description: For V(image), the certificate of the server (PEM).
+        description: For V(image) and V(copy), the certificate of the server (PEM).
         type: str
+      client_cert:
+        description: For V(copy) from a C(https) server, file with the client certificate (PEM) that the server trusts.
+        type: path
+      client_key:
+        description: For V(copy) from a C(https) server, file with the key of O(source.client_cert).
+        type: path
+      project:
+        description: For V(copy), the project that it is in.
+        type: str
+        default: default
       image_type:
         description: For V(image), the kind of image. LXD takes a container by default.
         type: str
@@ -111,7 +133,10 @@ options:
         description: For V(url), the address that leads to the image.
         type: str
       instance:
-        description: For V(instance), its name. It has to be stopped.
+        description: For V(instance), its name. It has to be stopped, if there is no O(source.snapshot).
+        type: str
+      snapshot:
+        description: For V(instance), a snapshot of it. The instance may run.
         type: str
       compression:
         description: For V(instance), how to compress it, such as V(zstd), V(gzip) or V(none). LXD's setting by default.
@@ -142,6 +167,29 @@ EXAMPLES = r"""
       type: image
       server: https://images.lxd.canonical.com
       alias: debian/13/cloud
+
+- name: An image of another project, copied again when the alias there stands for another one
+  bcm.datacenter.lxd_image:
+    name: debian/13
+    project: bcm-home
+    source:
+      type: copy
+      project: images
+      alias: debian/13
+
+- name: An image of another LXD
+  bcm.datacenter.lxd_image:
+    name: bcm-golden
+    aliases: [bcm-golden/2027-01]
+    project: bcm-home
+    source:
+      type: copy
+      server: https://rack-1.example.com:8443
+      certificate: "{{ lookup('ansible.builtin.file', 'rack-1.crt') }}"
+      client_cert: /etc/bcm/client.crt
+      client_key: /etc/bcm/client.key
+      alias: bcm-golden
+    expires_at: "2027-06-30T00:00:00Z"
 
 - name: An image of an instance, made again only when its recipe changes
   bcm.datacenter.lxd_image:
@@ -184,7 +232,7 @@ from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_module import 
 from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_objects import Object, PlanError
 
 SOURCE_SPEC: dict[str, t.Any] = {
-    "type": {"type": "str", "choices": ["image", "file", "url", "instance"], "required": True},
+    "type": {"type": "str", "choices": ["image", "file", "url", "instance", "copy"], "required": True},
     "path": {"type": "path"},
     "metadata_path": {"type": "path"},
     "server": {"type": "str"},
@@ -192,9 +240,13 @@ SOURCE_SPEC: dict[str, t.Any] = {
     "alias": {"type": "str"},
     "fingerprint": {"type": "str"},
     "certificate": {"type": "str"},
+    "client_cert": {"type": "path"},
+    "client_key": {"type": "path", "no_log": False},
+    "project": {"type": "str", "default": "default"},
     "image_type": {"type": "str", "choices": ["container", "virtual-machine"]},
     "url": {"type": "str"},
     "instance": {"type": "str"},
+    "snapshot": {"type": "str"},
     "compression": {"type": "str"},
 }
 
@@ -206,6 +258,7 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
     "identity": {"type": "list", "elements": "str", "default": ["user.bcm.recipe"]},
     "public": {"type": "bool"},
     "auto_update": {"type": "bool"},
+    "expires_at": {"type": "str"},
     "prune": {"type": "bool", "default": True},
     "source": {
         "type": "dict",
@@ -216,7 +269,9 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
             ("type", "file", ("path",)),
             ("type", "url", ("url",)),
             ("type", "instance", ("instance",)),
+            ("type", "copy", ("alias", "fingerprint"), True),
         ],
+        "required_together": [("client_cert", "client_key")],
     },
     "timeout": {"type": "int", "default": 1800},
 }
@@ -231,9 +286,20 @@ def _read(lxd: LXDModule) -> list[Object]:
         raise
 
 
-def _fingerprint(desired: Object) -> str | None:
+def _fingerprint(lxd: LXDModule, desired: Object) -> str | None:
     source = desired["source"] or {}
-    if source.get("type") != "file" or images.identity_of(desired):
+    if images.identity_of(desired):
+        return None
+    if source.get("type") == "copy":
+        with images.origin(lxd.client, source) as there:
+            try:
+                return images.original(there, source)["fingerprint"]
+            except (PlanError, LXDNotFound):
+                # In check mode it may be one that would have been made a moment ago.
+                if lxd.check_mode:
+                    return None
+                raise
+    if source.get("type") != "file":
         return None
     try:
         return images.fingerprint_of(images.files_of(source))
@@ -243,7 +309,7 @@ def _fingerprint(desired: Object) -> str | None:
 
 def run(lxd: LXDModule) -> dict[str, t.Any]:
     desired = {key: lxd.params[key] for key in ARGUMENT_SPEC}
-    fingerprint = _fingerprint(desired) if desired["state"] == "present" else None
+    fingerprint = _fingerprint(lxd, desired) if desired["state"] == "present" else None
     plan = images.plan(desired, _read(lxd), fingerprint)
     if "create" in plan.actions and not lxd.check_mode:
         if images.settle(lxd.client, desired["timeout"]):

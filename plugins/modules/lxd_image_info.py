@@ -21,6 +21,13 @@ options:
   name:
     description: Only the one with this alias or fingerprint. That it does not exist is no error.
     type: str
+  settle_timeout:
+    description:
+      - Seconds to wait before reading, until LXD has made all images of the project that it is at. It goes on with one whose
+        task was killed, and reads from the instance that it is made of. V(0) waits for nothing.
+      - Images that are still not made by then are an error.
+    type: int
+    default: 0
 seealso:
   - module: bcm.datacenter.lxd_image
 """
@@ -44,7 +51,7 @@ from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_info import in
 
 
 def main() -> None:
-    info_module("images", read_images)
+    info_module("images", read_images, {"settle_timeout": {"type": "int", "default": 0}})
 
 
 if __name__ == "__main__":

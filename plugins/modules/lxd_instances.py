@@ -57,6 +57,27 @@ options:
             of another server. With C(alias) or C(fingerprint) alone it is one of the project.
           - Not looked at once the instance exists.
         type: raw
+      source:
+        description:
+          - Another instance that it is made from as a copy, with its configuration, its devices and its profiles as far as the
+            task does not say otherwise. Instead of C(image).
+          - Not looked at once the instance exists.
+        type: dict
+        suboptions:
+          instance:
+            description: The instance to copy.
+            type: str
+            required: true
+          snapshot:
+            description: A snapshot of it, by its name. Without it, the instance as it is now is copied.
+            type: str
+          project:
+            description: The project that it is in, the one of the copy by default.
+            type: str
+          instance_only:
+            description: Whether its snapshots are left out.
+            type: bool
+            default: false
       type:
         description: The kind of instance. Used when it is made (V(container) by default), and checked afterwards.
         type: str
@@ -74,6 +95,21 @@ options:
           - Its configuration, in LXD's own keys, such as C(limits.memory) or C(cloud-init.user-data).
           - cloud-init reads its keys at the first boot, changes have no effect in an instance that exists.
         type: dict
+      cloud_init:
+        description:
+          - What cloud-init is told, the same as the C(cloud-init.*) keys of C(config), but also as dictionaries.
+          - cloud-init reads this at the first boot, changes have no effect in an instance that exists.
+        type: dict
+        suboptions:
+          user_data:
+            description: C(cloud-init.user-data). A dictionary is written as C(#cloud-config).
+            type: raw
+          vendor_data:
+            description: C(cloud-init.vendor-data). A dictionary is written as C(#cloud-config).
+            type: raw
+          network_config:
+            description: C(cloud-init.network-config), a text or a dictionary.
+            type: raw
       devices:
         description:
           - Its own devices by name, beside those of its profiles. Those not mentioned stay, V(null) removes one.
@@ -82,8 +118,18 @@ options:
         description: Whether it is removed when it stops.
         type: bool
       target:
-        description: Member of the cluster that a new instance is made on.
+        description:
+          - Member of the cluster that a new instance is made on, or V(@group) for one of a group of members, which LXD chooses.
+          - For an instance that exists it counts only with C(move). Otherwise it stays where it is.
         type: str
+      move:
+        description:
+          - Whether an instance that exists elsewhere than on C(target) is moved there. One that runs is stopped for that, and
+            started again afterwards.
+          - Within a group, the member that answers and has the fewest instances is chosen. One that is on a member of the group
+            already stays.
+        type: bool
+        default: false
       force:
         description:
           - Whether an instance that has not stopped by itself within O(timeout) is killed. Otherwise the module fails then, and
@@ -98,6 +144,16 @@ options:
         type: str
         choices: [none, address, cloud-init, agent]
         default: none
+      wait_interface:
+        description:
+          - With C(wait_for=address), the network card that is to have the address, by its name in the instance. Any by default.
+        type: str
+      wait_family:
+        description:
+          - With C(wait_for=address), the kind of address, V(inet) for IPv4 or V(inet6) for IPv6. Any by default. One that is
+            valid on its own link only does not count.
+        type: str
+        choices: [inet, inet6]
       timeout:
         description: As O(timeout), for this one.
         type: int
@@ -151,6 +207,7 @@ instances:
       exists: true
       status: Running
       addresses: {cluster: [10.80.33.1]}
+      location: rack-1
   contains:
     changed:
       description: Whether anything was done, or would be in check mode.
@@ -172,6 +229,10 @@ instances:
     addresses:
       description: Its addresses by the name of the interface in it.
       type: dict
+      returned: always
+    location:
+      description: The member of the cluster that it is on. V(null) without a cluster, or where only LXD will say.
+      type: str
       returned: always
     error:
       description: Why it failed.

@@ -11,6 +11,7 @@ short_description: Look after an LXD network
 version_added: 0.1.0
 description:
   - Makes, changes and removes a network. Bridges do not belong to a project.
+  - In a cluster it is made on all members, with what is each member's own.
   - A network whose subnet overlaps with that of another one, or with an address of another interface of the machine, is
     refused.
 extends_documentation_fragment:
@@ -50,8 +51,20 @@ options:
       - The subnet that is used on the network, where LXD does not know it because the network has no address of its own.
         It is kept as C(user.bcm.subnet), and counts in the search for overlaps.
     type: str
+  members:
+    description:
+      - In a cluster, what is a member's own, by the names of members; each as a dictionary in LXD's own keys. These are
+        C(bridge.external_interfaces), C(parent), C(bgp.ipv4.nexthop), C(bgp.ipv6.nexthop) and C(acceleration.parent)
+        (LXD's C(lxd/db/networks.go), C(NodeSpecificNetworkConfig)), as far as the version of the server knows them. Every
+        other key belongs into O(config).
+      - One of these keys in O(config) holds for every member that does not say otherwise here.
+      - The network is made on all members. One that an interrupted run left pending, or that could not be made on a member,
+        is finished, and may be given other keys. What it was, is in the diff as C(status).
+      - On a server that is in no cluster there may be one entry, which has to have the server's own name.
+    type: dict
 seealso:
   - module: bcm.datacenter.lxd_network_info
+  - module: bcm.datacenter.lxd_network_forward
   - module: bcm.datacenter.lxd_fabric
 """
 
@@ -71,6 +84,18 @@ EXAMPLES = r"""
     config:
       ipv4.address: none
       ipv6.address: none
+
+- name: A network of a cluster, joined to an interface of each member
+  bcm.datacenter.lxd_network:
+    name: rack0
+    config:
+      ipv4.address: none
+      ipv6.address: none
+    members:
+      rack-1:
+        bridge.external_interfaces: enp3s0
+      rack-2:
+        bridge.external_interfaces: eno1
 """
 
 RETURN = r"""
@@ -80,7 +105,9 @@ action:
   type: str
   sample: create
 lxd_network:
-  description: What there is now, or would be, as LXD describes it. V(null) if it is absent.
+  description:
+    - What there is now, or would be, as LXD describes it. V(null) if it is absent.
+    - In a cluster with C(members), what is each member's own.
   returned: success
   type: dict
   sample: {name: bcm1a2b-outside, type: bridge, config: {ipv4.nat: 'true'}}

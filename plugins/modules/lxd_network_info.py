@@ -36,7 +36,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 networks:
-  description: What there is, one item each, sorted by name.
+  description:
+    - What there is, one item each, sorted by name.
+    - In a cluster with C(members), what is each member's own. Members that are offline are left out.
   returned: success
   type: list
   elements: dict

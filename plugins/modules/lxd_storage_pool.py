@@ -11,6 +11,7 @@ short_description: Look after an LXD storage pool
 version_added: 0.1.0
 description:
   - Makes, changes and removes a storage pool. Pools do not belong to a project.
+  - In a cluster it is made on all members, with what is each member's own.
 extends_documentation_fragment:
   - bcm.datacenter.lxd
   - bcm.datacenter.attributes
@@ -52,6 +53,19 @@ options:
       - Size of the loop file, such as V(40GiB).
       - A change is refused where LXD cannot resize a pool (before 5.10), because LXD would only note it down.
     type: str
+  members:
+    description:
+      - In a cluster, what is a member's own, by the names of members; each as a dictionary in LXD's own keys. These are
+        C(size), C(source), C(source.wipe), C(source.recover), C(zfs.pool_name), C(lvm.thinpool_name) and C(lvm.vg_name)
+        (LXD's C(lxd/db/storage_pools.go), C(NodeSpecificStorageConfig)), and with Incus C(lvm.vg.force_reuse), as far as
+        the version of the server knows them. Every other key belongs into O(config).
+      - One of these keys in O(config), O(source) or O(size) holds for every member that does not say otherwise here.
+      - The pool is made on all members. Those that are not named, or without keys, get what LXD chooses.
+      - One that an interrupted run left pending, or that could not be made on a member, is finished, and may be given other
+        keys on members that have not made it yet. What it was, is in the diff as C(status).
+      - A member that joins later brings its part along (C(member_config) when it joins). Its keys can be named here then.
+      - On a server that is in no cluster there may be one entry, which has to have the server's own name.
+    type: dict
 seealso:
   - module: bcm.datacenter.lxd_storage_pool_info
   - module: bcm.datacenter.lxd_fabric
@@ -69,6 +83,16 @@ EXAMPLES = r"""
     name: data
     driver: btrfs
     source: /dev/disk/by-id/nvme-eui.0025388b01b2c3d4
+
+- name: A pool in a cluster, on a disk of each member
+  bcm.datacenter.lxd_storage_pool:
+    name: data
+    driver: btrfs
+    members:
+      rack-1:
+        source: /dev/disk/by-id/nvme-eui.0025388b01b2c3d4
+      rack-2:
+        source: /dev/disk/by-id/nvme-eui.0025388b01b2c3d5
 """
 
 RETURN = r"""
@@ -78,7 +102,9 @@ action:
   type: str
   sample: create
 lxd_storage_pool:
-  description: What there is now, or would be, as LXD describes it. V(null) if it is absent.
+  description:
+    - What there is now, or would be, as LXD describes it. V(null) if it is absent.
+    - In a cluster with C(members), what is each member's own.
   returned: success
   type: dict
   sample: {name: bcm-home, driver: btrfs, config: {size: 40GiB}}

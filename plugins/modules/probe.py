@@ -32,13 +32,15 @@ options:
           - V(unit) - the systemd unit C(unit) is active.
           - V(port) - a TCP connection to C(address), C(port) is accepted (refused where C(open) is false).
           - V(http) - C(url) answers with one of C(status) (default V([200])), through C(proxy), trusting the file C(ca).
+          - V(certificate) - the certificate that C(name), C(port) shows is trusted by the file C(ca), is for C(name), and has at least
+            C(days) (default V(14)) left.
           - V(space) - a share of at least C(minimum) (default V(0.1)) of the file system at C(path) is free.
           - V(swarm) - C(managers) and C(workers) are ready members of the Swarm.
           - V(service) - the Swarm service C(service) runs as many tasks as it should.
           - V(report) - the program C(argv) prints JSON with C(ready) and, where that is false, C(reason).
         type: str
         required: true
-        choices: [http, port, report, service, space, swarm, unit]
+        choices: [certificate, http, port, report, service, space, swarm, unit]
       with:
         description: Parameters of the probe, as O(probes[].kind) names them.
         type: dict

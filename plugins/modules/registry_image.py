@@ -16,6 +16,9 @@ description:
   - The image is known by its recipe. Its tag is C(VERSION-RECIPEHASH), so that a registry that has the tag has the image;
     that is found out with one request.
   - An image of the same base and files is the same to the last byte, so that its digest is too.
+  - The base is asked for once, by its tag, and kept in the same registry under its own name, as C(REFERENCE-ARCHITECTURE). From
+    then on it is the digest of what is kept there that the recipe names. So a tag that moves changes nothing, and a new image
+    on the same base does not need the world. Another O(base.reference) brings another base.
   - M(community.docker.docker_image_build) needs C(docker buildx), which Debian's Docker lacks, and
     M(community.docker.docker_image) takes the classic builder, whose images differ from one time to the next and are
     of the builder's own architecture.
@@ -90,7 +93,7 @@ options:
         type: str
         required: true
       reference:
-        description: Its tag or digest.
+        description: Its tag or digest, which is followed until the registry has it.
         type: str
         required: true
   archives:
@@ -203,13 +206,13 @@ digest:
   type: str
   sample: sha256:4216d8c202a32b22561058dade4f19744f7dbaa024aaa4cc16072428eebdc7cf
 tag:
-  description: The tag that stands for version, recipe and architecture.
+  description: The tag that stands for version, recipe and architecture. Null while the registry does not have the base.
   returned: success
   type: str
   sample: 29.4-3f6a1b2c3d4e-amd64
 base_digest:
-  description: Digest of the base that was taken.
-  returned: when the image was made
+  description: Digest of the base, of the architecture's own manifest. Null while the registry does not have it.
+  returned: success
   type: str
   sample: sha256:4216d8c202a32b22561058dade4f19744f7dbaa024aaa4cc16072428eebdc7cf
 """
@@ -220,6 +223,7 @@ import re
 import tempfile
 import typing as t
 import urllib.parse
+from dataclasses import dataclass
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -253,16 +257,25 @@ FAMILIES = {
 }
 
 
-def recipe_of(params: dict[str, t.Any]) -> dict[str, t.Any]:
+def recipe_of(params: dict[str, t.Any], base_digest: str) -> dict[str, t.Any]:
     """What the image is made of. Where the parts are fetched from does not matter, what they are does."""
-    base = params["base"]
     return {
-        "base": [base["repository"], base["reference"]],
+        "base": [params["base"]["repository"], base_digest],
         "archives": [[a["strip"], a["take"], a["dest"], os.path.basename(a["path"])] for a in params["archives"]],  # noqa: PTH119
         "files": [[f["path"], f["content"], f["executable"]] for f in params["files"]],
         "settings": {key: value for key, value in params["settings"].items() if value is not None},
         "recipe": params["recipe"],
     }
+
+
+def tag_of(params: dict[str, t.Any], base_digest: str) -> str:
+    version = re.sub(r"[^A-Za-z0-9._-]", "_", params["version"])
+    return f"{version}-{recipe_hash(recipe_of(params, base_digest))}-{params['architecture']}"
+
+
+def kept_tag(params: dict[str, t.Any]) -> str:
+    """Under which tag the registry keeps the base."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", f"{params['base']['reference']}-{params['architecture']}")
 
 
 def choose(base: Registry, repository: str, found: Manifest, architecture: str) -> Manifest:
@@ -278,33 +291,57 @@ def choose(base: Registry, repository: str, found: Manifest, architecture: str) 
     raise RegistryError(f"{base.url}: {repository} has no image for linux/{architecture}, only {', '.join(offered)}")
 
 
-class Builder:
-    """Makes one image, from base and files to the manifest in the registry."""
+@dataclass
+class Place:
+    """A repository in a registry."""
 
-    def __init__(self, params: dict[str, t.Any], registry: Registry, base: Registry, tag: str) -> None:
+    registry: Registry
+    name: str
+
+    def take(self, source: Place, digest: str, folder: str) -> None:
+        """Have a blob from elsewhere."""
+        if self.registry.has_blob(self.name, digest):
+            return
+        path = os.path.join(folder, "blob")  # noqa: PTH118
+        source.registry.download(source.name, digest, path)
+        self.registry.upload(self.name, digest, path)
+        os.unlink(path)  # noqa: PTH108
+
+
+def keep_base(params: dict[str, t.Any], registry: Registry, upstream: Registry, folder: str) -> str:
+    """Put the base into the registry as it is, and return its digest."""
+    name, architecture = params["base"]["repository"], params["architecture"]
+    chosen = choose(upstream, name, upstream.manifest(name, params["base"]["reference"]), architecture)
+    if chosen.media_type not in FAMILIES:
+        raise RegistryError(f"{upstream.url}: {name} has a manifest of type {chosen.media_type}, which is not known")
+    manifest = json.loads(chosen.raw)
+    config = json.loads(upstream.blob(name, manifest["config"]["digest"]))
+    if config.get("architecture") != architecture:
+        raise RegistryError(f"{upstream.url}: {name} is for {config.get('architecture')}, not for {architecture}")
+    for blob in (manifest["config"], *manifest["layers"]):
+        Place(registry, name).take(Place(upstream, name), blob["digest"], folder)
+    return registry.put_manifest(name, kept_tag(params), chosen.media_type, chosen.raw)
+
+
+class Builder:
+    """Makes one image, from the base that the registry keeps and files to the manifest."""
+
+    def __init__(self, params: dict[str, t.Any], registry: Registry, tag: str, base_digest: str) -> None:
         self.params = params
         self.registry = registry
-        self.base = base
         self.tag = tag
+        self.base_digest = base_digest
         self.repository: str = params["repository"]
 
-    def build(self, folder: str) -> tuple[str, str]:
-        """Digests of the new image and of its base."""
+    def build(self, folder: str) -> str:
+        """Digest of the new image."""
         name = self.params["base"]["repository"]
-        found = self.base.manifest(name, self.params["base"]["reference"])
-        chosen = choose(self.base, name, found, self.params["architecture"])
-        if chosen.media_type not in FAMILIES:
-            raise RegistryError(
-                f"{self.base.url}: {name} has a manifest of type {chosen.media_type}, which is not known"
-            )
-        config_type, layer_type = FAMILIES[chosen.media_type]
-        manifest = json.loads(chosen.raw)
-        base_config = json.loads(self.base.blob(name, manifest["config"]["digest"]))
-        if base_config.get("architecture") != self.params["architecture"]:
-            message = f"{name} is for {base_config.get('architecture')}, not for {self.params['architecture']}"
-            raise RegistryError(f"{self.base.url}: {message}")
+        base = self.registry.manifest(name, self.base_digest)
+        config_type, layer_type = FAMILIES[base.media_type]
+        manifest = json.loads(base.raw)
+        base_config = json.loads(self.registry.blob(name, manifest["config"]["digest"]))
         for layer in manifest["layers"]:
-            self._copy(name, layer["digest"], folder)
+            Place(self.registry, self.repository).take(Place(self.registry, name), layer["digest"], folder)
         layers = list(manifest["layers"])
         diff_id = None
         entries = self._entries()
@@ -313,23 +350,15 @@ class Builder:
             diff_id, digest, size = write_layer(entries, path)
             self.registry.upload(self.repository, digest, path)
             layers.append({"mediaType": layer_type, "size": size, "digest": digest})
-        config = canonical(image_config(base_config, diff_id, self._settings(found.digest)))
+        config = canonical(image_config(base_config, diff_id, self._settings()))
         self.registry.upload(self.repository, sha256_of(config), config)
         image = {
             "schemaVersion": 2,
-            "mediaType": chosen.media_type,
+            "mediaType": base.media_type,
             "config": {"mediaType": config_type, "size": len(config), "digest": sha256_of(config)},
             "layers": layers,
         }
-        return self.registry.put_manifest(self.repository, self.tag, chosen.media_type, canonical(image)), found.digest
-
-    def _copy(self, name: str, digest: str, folder: str) -> None:
-        if self.registry.has_blob(self.repository, digest):
-            return
-        path = os.path.join(folder, "base")  # noqa: PTH118
-        self.base.download(name, digest, path)
-        self.registry.upload(self.repository, digest, path)
-        os.unlink(path)  # noqa: PTH108
+        return self.registry.put_manifest(self.repository, self.tag, base.media_type, canonical(image))
 
     def _entries(self) -> list[Entry]:
         entries = []
@@ -339,15 +368,15 @@ class Builder:
             entries.append(Entry(file["path"], "file", file["executable"], file["content"].encode()))
         return entries
 
-    def _settings(self, base_digest: str) -> dict[str, t.Any]:
+    def _settings(self) -> dict[str, t.Any]:
         settings = dict(self.params["settings"])
         base = self.params["base"]
         settings["labels"] = {
             **{key: str(value) for key, value in (settings.get("labels") or {}).items()},
             "org.opencontainers.image.version": self.params["version"],
             "org.opencontainers.image.base.name": f"{base['repository']}:{base['reference']}",
-            "org.opencontainers.image.base.digest": base_digest,
-            "bcm.recipe": recipe_hash(recipe_of(self.params)),
+            "org.opencontainers.image.base.digest": self.base_digest,
+            "bcm.recipe": recipe_hash(recipe_of(self.params, self.base_digest)),
         }
         return settings
 
@@ -395,24 +424,28 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
-    version = re.sub(r"[^A-Za-z0-9._-]", "_", params["version"])
-    tag = f"{version}-{recipe_hash(recipe_of(params))}-{params['architecture']}"
     name = params["registry_name"] or urllib.parse.urlsplit(params["registry"]).netloc
-    result: dict[str, t.Any] = {"changed": False, "tag": tag, "reference": None, "digest": None}
+    result: dict[str, t.Any] = {"changed": False, "tag": None, "reference": None, "digest": None, "base_digest": None}
     try:
         registry = Registry(
             params["registry"], params["username"], params["password"], params["ca_path"], params["timeout"]
         )
-        digest = registry.find(params["repository"], tag)
+        base_digest = registry.find(params["base"]["repository"], kept_tag(params))
+        digest = registry.find(params["repository"], tag_of(params, base_digest)) if base_digest else None
         if digest is None and params["state"] == "present":
             result["changed"] = True
             if not module.check_mode:
-                mirror = Registry(params["base"]["registry"], ca_path=params["ca_path"], timeout=params["timeout"])
                 with tempfile.TemporaryDirectory(prefix="bcm-image-", dir=module.tmpdir) as folder:
-                    builder = Builder(params, registry, mirror, tag)
-                    digest, result["base_digest"] = builder.build(folder)
+                    if base_digest is None:
+                        upstream = Registry(
+                            params["base"]["registry"], ca_path=params["ca_path"], timeout=params["timeout"]
+                        )
+                        base_digest = keep_base(params, registry, upstream, folder)
+                    digest = Builder(params, registry, tag_of(params, base_digest), base_digest).build(folder)
+        if base_digest:
+            result.update(base_digest=base_digest, tag=tag_of(params, base_digest))
     except (RegistryError, LayerError, LookupError, OSError, ValueError) as exc:
-        module.fail_json(msg=f"Image {params['repository']}:{tag}: {exc}")
+        module.fail_json(msg=f"Image {params['repository']} {params['version']}: {exc}")
     if digest:
         result.update(digest=digest, reference=f"{name}/{params['repository']}@{digest}")
     module.exit_json(**result)

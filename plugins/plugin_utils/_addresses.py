@@ -76,6 +76,11 @@ def address(network: str, subnet_of_network: str, block_of_tier: int, index: int
     return str(IPNetwork(subnet_of_network).network + offset)
 
 
+def ssh_host(ssh: str | None) -> str | None:
+    """Return the host in user@host:port."""
+    return ssh.rpartition("@")[2].partition(":")[0] if ssh else None
+
+
 def network_of(text: str) -> Any:
     """Return TEXT, which is known to be a network, as one."""
     return IPNetwork(text)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from . import _addresses, _chains, _declaration_rules, _sizes
+from . import _addresses, _chains, _declaration_rules, _sizes, _vxlan
 from ._declaration_file import DeclarationError, Document, Finding, expand_variables, overlay, read
 from ._declaration_kinds import Check
 from ._declaration_schema import SCHEMA, tier
@@ -116,8 +116,8 @@ def check(document: Document, environment: Mapping[str, str], findings: list[Fin
     return data
 
 
-def expand(data: Mapping[str, Any], controller_python: str) -> Site:
-    """Return the site that DATA, in normal form, declares."""
+def expand(data: Mapping[str, Any], controller_python: str, folder: str = "") -> Site:
+    """Return the site that DATA, in normal form, declares in FOLDER."""
     networks = _networks(data)
     groups: dict[str, list[str]] = {
         "endpoints": [],
@@ -142,7 +142,7 @@ def expand(data: Mapping[str, Any], controller_python: str) -> Site:
             groups["swarm_nodes"] += group
         if name not in ("proxyhost", "manager"):
             groups["app_hosts"] += group
-    return Site(_site_variables(data, networks), groups, hosts)
+    return Site(_site_variables(data, networks, folder), groups, hosts)
 
 
 def load_site(file: str | os.PathLike[str], environment: Mapping[str, str], controller_python: str) -> Site:
@@ -151,7 +151,8 @@ def load_site(file: str | os.PathLike[str], environment: Mapping[str, str], cont
     :raises DeclarationError: it cannot be read, or something is wrong with it.
     """
     document, findings = load(file, environment)
-    return expand(check(document, environment, findings), controller_python)
+    folder = str(Path(file).absolute().parent)
+    return expand(check(document, environment, findings), controller_python, folder)
 
 
 def _networks(data: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -168,13 +169,16 @@ def _networks(data: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "subnet": subnet,
                 "nat": nat,
                 "host_address": str(_addresses.network_of(subnet).network + 1) if nat else None,
-                "mtu": settings["mtu"],
+                "mtu": settings["mtu"] or (None if nat else _vxlan.INNER_MTU),
+                # How it gets from endpoint to endpoint. Each has a way outside of its own.
+                "interface": None if nat else _vxlan.vxlan_interface(name, data["name"]),
+                "vni": None if nat else _vxlan.vni(data["name"], name),
             }
         )
     return result
 
 
-def _site_variables(data: Mapping[str, Any], networks: list[dict[str, Any]]) -> dict[str, Any]:
+def _site_variables(data: Mapping[str, Any], networks: list[dict[str, Any]], folder: str) -> dict[str, Any]:
     name = data["name"]
     leader = data["endpoints"][0]
     gateway = next(network for network in networks if network["name"] == "gateway")
@@ -186,6 +190,7 @@ def _site_variables(data: Mapping[str, Any], networks: list[dict[str, Any]]) -> 
         "bcm_chain": data["chain"],
         "bcm_chain_ports": _chains.chain_ports(data["chain"]),
         "bcm_pool": {"name": f"bcm-{name}", **data["pool"]},
+        "bcm_cluster": data["cluster"],
         "bcm_networks": networks,
         "bcm_image_builder": {
             "name": "image-builder",
@@ -198,18 +203,44 @@ def _site_variables(data: Mapping[str, Any], networks: list[dict[str, Any]]) -> 
         "bcm_mirrors": _mirrors(data),
         "bcm_extra_ca_certificates": data["extra_ca_certificates"],
         "bcm_swarm": data["swarm"],
+        "bcm_registry_volume": _registry_volume(data),
+        "bcm_secrets": _secrets(data["secrets"], folder),
         **_egress(data),
     }
 
 
+def _secrets(declared: Mapping[str, Any], folder: str) -> dict[str, Any]:
+    """What the module site_secret is told; of the vault only where there is one."""
+    if declared["backend"] != "vault":
+        return {"backend": declared["backend"]}
+    return {**declared, "vault": str(Path(folder, declared["vault"]))}
+
+
 def _lxd_url(endpoint: Mapping[str, Any]) -> str | None:
+    """Return LXD's API as the controller reaches it."""
     if endpoint["lxd_url"]:
         return str(endpoint["lxd_url"])
-    return f"unix://{endpoint['lxd_socket']}" if endpoint["connection"] == "local" and endpoint["lxd_socket"] else None
+    if endpoint["ssh"]:
+        return f"ssh://{endpoint['ssh']}{endpoint['lxd_socket'] or ''}"
+    return f"unix://{endpoint['lxd_socket']}" if endpoint["lxd_socket"] else None
+
+
+def _own_lxd_url(endpoint: Mapping[str, Any]) -> str | None:
+    """Return LXD's API as those reach it who run on the endpoint itself."""
+    if endpoint["ssh"]:
+        return f"unix://{endpoint['lxd_socket']}" if endpoint["lxd_socket"] else None
+    return _lxd_url(endpoint)
 
 
 def _endpoint(endpoint: Mapping[str, Any], controller_python: str) -> dict[str, Any]:
-    result: dict[str, Any] = {"bcm_lxd_socket": endpoint["lxd_socket"], "bcm_lxd_url": _lxd_url(endpoint)}
+    result: dict[str, Any] = {
+        "bcm_lxd_socket": endpoint["lxd_socket"],
+        "bcm_own_lxd_url": _own_lxd_url(endpoint),
+        "bcm_cluster_address": endpoint["address"] or _addresses.ssh_host(endpoint["ssh"]),
+        "bcm_failure_domain": endpoint["failure_domain"],
+        "bcm_pool_source": endpoint["pool_source"],
+        "bcm_prepare": bool(endpoint["ssh"]) if endpoint["prepare"] is None else endpoint["prepare"],
+    }
     interpreter = endpoint["python_interpreter"]
     if endpoint["ssh"]:
         user, _at, rest = endpoint["ssh"].rpartition("@")
@@ -217,6 +248,7 @@ def _endpoint(endpoint: Mapping[str, Any], controller_python: str) -> dict[str, 
         result |= {"ansible_connection": "ssh", "ansible_host": host}
         if user:
             result["ansible_user"] = user
+            result["ansible_become"] = user != "root"
         if port:
             result["ansible_port"] = int(port)
     else:
@@ -247,7 +279,7 @@ def _instance(data: Mapping[str, Any], networks: list[dict[str, Any]], tier_name
         },
         "bcm_image": facts.image,
         "bcm_size": dict(settings["size"]),
-        "bcm_volumes": _volumes(data, tier_name),
+        "bcm_volumes": _volumes(data, tier_name, index),
         "bcm_engine_labels": {} if tier_name == "proxyhost" else {"bcm.tier": tier_name, **settings["labels"]},
     }
 
@@ -259,12 +291,18 @@ def _target(target: str | list[str] | None, index: int) -> str | None:
     return target
 
 
-def _volumes(data: Mapping[str, Any], tier_name: str) -> list[dict[str, Any]]:
+def _volumes(data: Mapping[str, Any], tier_name: str, index: int) -> list[dict[str, Any]]:
     volumes = [dict(volume) for volume in data["tiers"][tier_name]["volumes"]]
     bitcoin = data["stacks"]["bitcoin"]
     if bitcoin and bitcoin["tier"] == tier_name:
         volumes.append({**_declaration_rules.BITCOIN_VOLUME, "size": _bitcoin_volume_size(data), "options": {}})
+    if (tier_name, index) == ("manager", 1):
+        volumes.append({**_registry_volume(data), "options": {}})
     return volumes
+
+
+def _registry_volume(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {**_declaration_rules.REGISTRY_VOLUME, "size": data["registry"]["volume_size"]}
 
 
 def _bitcoin_volume_size(data: Mapping[str, Any]) -> str:

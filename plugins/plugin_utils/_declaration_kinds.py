@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import abc
 import difflib
 import re
 from collections.abc import Mapping
@@ -38,7 +39,7 @@ class Check:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kind:
+class Kind(abc.ABC):
     """What a value may be. ``default`` is what stands there if the declaration says nothing."""
 
     about: str = ""
@@ -47,14 +48,14 @@ class Kind:
     nullable: bool = False
 
     @property
+    @abc.abstractmethod
     def word(self) -> str:
         """The kind in the reference."""
-        raise NotImplementedError
 
     @property
+    @abc.abstractmethod
     def allowed(self) -> str:
         """What is allowed, for messages."""
-        raise NotImplementedError
 
     def check(self, value: Any, path: KeyPath, check: Check) -> Any:
         """Return the normal form of VALUE; note what is wrong with it."""
@@ -67,9 +68,9 @@ class Kind:
         # What was refused is not built on; what holds others stays, so that these are looked at.
         return None if path in check.bad and not isinstance(self, (ListOf, MapOf, Keys)) else result
 
+    @abc.abstractmethod
     def normal(self, value: Any, path: KeyPath, check: Check) -> Any:
         """Like check, for a value that is not null."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)

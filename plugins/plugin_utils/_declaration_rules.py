@@ -19,6 +19,8 @@ Data = dict[str, Any]
 
 # The volume that the stack `bitcoin` brings with it.
 BITCOIN_VOLUME = {"name": "bitcoin", "path": "/srv/bitcoin"}
+# The one that the registry for what the site builds has, on the first manager.
+REGISTRY_VOLUME = {"name": "registry", "path": "/srv/registry"}
 
 # Shortest and longest prefix of each network: what holds the blocks of the tiers.
 NETWORK_SIZES = {"outside": (16, 24), "gateway": (12, 20), "cluster": (12, 20)}
@@ -29,8 +31,10 @@ _RESERVED = ("all", "ungrouped", "endpoints", "lxd_leader", "instances", "app_ho
 def judge(data: Data, check: Check) -> None:
     """Apply all rules to DATA."""
     for rule in (
+        _proxyhost,
         _managers,
         _endpoints,
+        _cluster,
         _targets,
         _networks,
         _blocks,
@@ -44,6 +48,18 @@ def judge(data: Data, check: Check) -> None:
         _egress,
     ):
         rule(data, check)
+
+
+def _proxyhost(data: Data, check: Check) -> None:
+    path = ("tiers", "proxyhost", "count")
+    count = data["tiers"].get("proxyhost", {}).get("count")
+    if count is not None and check.sound(path) and count != 1:
+        problem = (
+            "nothing would go out through any but the first: all hosts of a site use proxyhost-1"
+            if count
+            else "the proxyhost is the only way out, and what is installed comes that way"
+        )
+        check.refuse(path, count, problem, "1")
 
 
 def _managers(data: Data, check: Check) -> None:
@@ -77,19 +93,41 @@ def _endpoints(data: Data, check: Check) -> None:
         if way in where:
             check.refuse((*path, ways[0]), way, f"is the same machine as endpoints[{where[way]}]", "each machine once")
         where[way] = position
-        if position == 0 and endpoint["ssh"] and not endpoint["lxd_url"]:
-            # Otherwise what is meant for the leader's LXD would reach the one on the controller, if there is one.
-            check.refuse(
-                (*path, "lxd_url"),
-                None,
-                "is missing: instances are reached from the controller through the leader's LXD",
-                "https://HOST:PORT, or unix:///PATH of a socket that leads there",
-                shows_value=False,
-            )
         name = endpoint["name"]
         tier, _dash, index = name.rpartition("-")
         if name in _RESERVED or (index.isdigit() and tier in {*data["tiers"], "proxyhost", "manager"}):
             check.refuse((*path, "name"), name, "is what a group or an instance of the site is called", "another name")
+
+
+def _cluster(data: Data, check: Check) -> None:
+    """Several endpoints reach each other by address, and decide by majority."""
+    endpoints = data["endpoints"]
+    if len(endpoints) < 2 or not check.sound(("endpoints",)):
+        return
+    owners: dict[Any, str] = {}
+    for position, endpoint in enumerate(endpoints):
+        path = ("endpoints", position, "address")
+        text = endpoint["address"] or _addresses.ssh_host(endpoint["ssh"])
+        address = _addresses.parse_address(text or "")
+        allowed = "an IP address that the other endpoints reach it at"
+        if address is None:
+            problem = f"is missing, and {text} in ssh is a name" if text else "is missing"
+            if endpoint["address"]:
+                problem = "is not an address"
+            check.refuse(path, endpoint["address"], problem, allowed, shows_value=bool(endpoint["address"]))
+        elif address.is_loopback():
+            check.refuse(path, text, "is this machine for whoever reads it", allowed)
+        elif address in owners:
+            check.refuse(path, text, f"is the address of {owners[address]} too", allowed)
+        owners.setdefault(address, endpoint["name"])
+    if len(endpoints) == 2 and check.sound(("cluster",)) and not data["cluster"]["without_majority"]:
+        check.refuse(
+            ("endpoints",),
+            None,
+            "are two: LXD's cluster goes on while more than half of it is there, so the loss of either would stop it",
+            "one, three or more; or cluster: {without_majority: true}",
+            shows_value=False,
+        )
 
 
 def _targets(data: Data, check: Check) -> None:
@@ -325,6 +363,8 @@ def _volumes(data: Data, check: Check) -> None:
         owners = {"path": {"/": "the root disk"}, "name": {}}
         if bitcoin and bitcoin["tier"] == tier:
             owners["path"][BITCOIN_VOLUME["path"]] = owners["name"][BITCOIN_VOLUME["name"]] = "the stack bitcoin"
+        if tier == "manager":
+            owners["path"][REGISTRY_VOLUME["path"]] = owners["name"][REGISTRY_VOLUME["name"]] = "the registry"
         for position, volume in enumerate(settings["volumes"]):
             for key in ("name", "path"):
                 if volume[key] in owners[key]:
@@ -341,10 +381,10 @@ def _pool(data: Data, check: Check) -> None:
     if pool["source"] is not None:
         check.refuse(("pool", "size"), pool["size"], f"{pool['source']} has the size it has", "either source or size")
         return
-    if not check.sound(("tiers",), ("stacks",), ("endpoints",)):
+    if not check.sound(("tiers",), ("stacks",), ("endpoints",), ("registry",)):
         return
     room = _sizes.to_bytes(pool["size"]) * len(data["endpoints"])
-    wanted = 0
+    wanted = _sizes.to_bytes(data["registry"]["volume_size"])
     for tier, settings in data["tiers"].items():
         wanted += settings["count"] * sum(_sizes.to_bytes(volume["size"]) for volume in settings["volumes"])
         bitcoin = data["stacks"]["bitcoin"]

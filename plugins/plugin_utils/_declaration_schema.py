@@ -39,13 +39,11 @@ class TierFacts:
     disk: str
     memory_minimum: int
     count_minimum: int = 0
-    count_maximum: int = COUNT_LIMIT
 
 
 APP = TierFacts(None, ("cluster",), "golden", 1, 2, "2GiB", "20GiB", 512 * MIB)
 TIERS = {
-    # One proxyhost is what the roles of the gateway are written for; its outside address is 10 + its index.
-    "proxyhost": TierFacts(0, ("outside", "gateway"), "base", 1, 2, "1GiB", "40GiB", 512 * MIB, 1, 200),
+    "proxyhost": TierFacts(0, ("outside", "gateway"), "base", 1, 2, "1GiB", "40GiB", 512 * MIB),
     "manager": TierFacts(1, ("gateway", "cluster"), "golden", 3, 2, "2GiB", "40GiB", 512 * MIB, 1),
     "bitcoin": TierFacts(2, ("cluster",), "golden", 1, 4, "8GiB", "20GiB", 1 * GIB),
     "lightning": TierFacts(3, ("cluster",), "golden", 1, 2, "4GiB", "20GiB", 1 * GIB),
@@ -83,7 +81,10 @@ def tier(facts: TierFacts) -> Keys:
     return Keys(
         fields={
             "count": Int(
-                about="How many instances.", default=facts.count, low=facts.count_minimum, high=facts.count_maximum
+                about="How many instances. Of `proxyhost` there is 1.",
+                default=facts.count,
+                low=facts.count_minimum,
+                high=COUNT_LIMIT,
             ),
             "size": Keys(
                 about="How large each of them is.",
@@ -158,7 +159,7 @@ def network(least: int, most: int) -> Keys:
                 allows="a small letter, then small letters, digits or dashes, at most 15 (the kernel's limit)",
             ),
             "mtu": Int(
-                about="Largest packet, if the path between endpoints takes less than usual.",
+                about="Largest packet; `null`: 1450 within the site, which a path of 1500 between endpoints can carry.",
                 nullable=True,
                 low=1280,
                 high=9216,
@@ -301,6 +302,10 @@ SCHEMA = Keys(
                     "lxd_url": None,
                     "lxd_socket": None,
                     "python_interpreter": None,
+                    "address": None,
+                    "failure_domain": None,
+                    "pool_source": None,
+                    "prepare": None,
                 }
             ],
             least=1,
@@ -322,7 +327,8 @@ SCHEMA = Keys(
                         about="`local` for the machine that Ansible runs on.", nullable=True, choices=("local",)
                     ),
                     "lxd_url": Text(
-                        about="LXD's API as the controller reaches it. A leader that is reached by SSH needs it.",
+                        about="LXD's API as the controller reaches it; `null`: its socket on the machine, through `ssh` if it is "
+                        "reached so.",
                         nullable=True,
                         pattern=r"https://[^/\s]+|unix://(/[^\s]+)",
                         allows="https://HOST:PORT or unix:///PATH",
@@ -335,6 +341,32 @@ SCHEMA = Keys(
                         allows="an absolute path",
                         expands=True,
                     ),
+                    "address": Text(
+                        about="Its IP address for the other endpoints; `null`: the one in `ssh`.",
+                        nullable=True,
+                        pattern=r"[0-9A-Fa-f.:]+",
+                        allows="an IP address",
+                    ),
+                    "failure_domain": Text(
+                        about="What fails with it, such as a room or a fuse: a name that those have in common which fail "
+                        "together. What is there more than once is spread over these names first.",
+                        nullable=True,
+                        pattern=r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?",
+                        allows="letters, digits, dots, dashes and underscores, at most 63",
+                    ),
+                    "pool_source": Text(
+                        about="`pool.source` on this machine, where it is another one here.",
+                        nullable=True,
+                        pattern=ABSOLUTE,
+                        allows="an absolute path",
+                        expands=True,
+                    ),
+                    "prepare": Bool(
+                        about="Whether the machine itself is made ready by the role host_prep: packages, sshd, limits, upgrades, "
+                        "firewall; `null`: if it is reached by SSH.",
+                        nullable=True,
+                        default=None,
+                    ),
                     "python_interpreter": Text(
                         about="Python on the machine; `null`: the controller's own if local, else what Ansible finds.",
                         nullable=True,
@@ -343,6 +375,16 @@ SCHEMA = Keys(
                     ),
                 }
             ),
+        ),
+        "cluster": Keys(
+            about="Several endpoints are one cluster of LXD.",
+            fields={
+                "without_majority": Bool(
+                    about="Whether two endpoints will do, although the loss of either stops the cluster: one of two is no "
+                    "majority.",
+                    default=False,
+                )
+            },
         ),
         "network": Text(
             about="The addresses of the site, a private /16; `null`: 10.64.0.0/16 to 10.191.0.0/16, by the name.",
@@ -417,6 +459,39 @@ SCHEMA = Keys(
                     about="Whether a manager's keys are locked, so that someone must unlock it after each start.",
                     default=False,
                 )
+            },
+        ),
+        "registry": Keys(
+            about="The registry for what the site builds. It stands on the first manager.",
+            fields={
+                "volume_size": Size(
+                    about="Size of the volume for its images. That may grow later.", default="5GiB", low=1 * GIB
+                )
+            },
+        ),
+        "secrets": Keys(
+            about="Where the secrets of the site are kept. They are made once.",
+            fields={
+                "backend": Choice(
+                    about="`directory`: files of root on the leader; `pass`: the password manager of root there; `vault`: a file "
+                    "on the controller, encrypted by Ansible Vault with the password that Ansible is given.",
+                    default="directory",
+                    choices=("directory", "pass", "vault"),
+                ),
+                "vault": Text(
+                    about="The file of `vault`, from the folder of the declaration. Ansible takes every file in that folder "
+                    "for an inventory, unless a dot is before its name.",
+                    default=".secrets.vault",
+                    pattern=r"[^\x00\n]*[^\x00\n/]",
+                    allows="the path of a file",
+                    expands=True,
+                ),
+                "vault_id": Text(
+                    about="The vault identity whose password encrypts; `null`: Ansible's own choice.",
+                    nullable=True,
+                    pattern=r"[^@\s]+",
+                    allows="a name, without @",
+                ),
             },
         ),
         "pool": Keys(

@@ -6,18 +6,21 @@
 """A command in an LXD instance, run through the API: one operation and four websockets, nothing of Ansible.
 
 LXD starts the command only when the websockets of stdin, stdout and stderr are connected, so an attempt that failed
-before the last of them may be made again without running anything twice. An empty text message ends a stream in either
-direction. The exit status is the operation's: streams that end without it are a lost connection, never a result.
+before the last of them may be made again without running anything twice. It waits for them for a few seconds only: over
+a slow link, four connections made one after the other come too late ("Only running operations can be connected"). So
+the four handshakes are under way together, and where there is TLS, it is spoken before the command is sent.
+An empty text message ends a stream in either direction. The exit status is the operation's: streams that end without it are a lost connection, never a result.
 """
 
 from __future__ import annotations
 
 import json
 import selectors
+import socket
 import time
 import typing as t
 
-from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_client import LXDClient, LXDError, LXDNotFound
+from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_client import LXDClient, LXDError, LXDOperationFailed
 from ansible_collections.bcm.datacenter.plugins.module_utils._websocket import (
     CLOSE,
     TEXT,
@@ -27,6 +30,8 @@ from ansible_collections.bcm.datacenter.plugins.module_utils._websocket import (
 )
 
 STDIN, STDOUT, STDERR, CONTROL = "0", "1", "2", "control"
+# The control channel last: a command that waits for no signal may be over before it is connected.
+STREAMS = (STDIN, STDOUT, STDERR, CONTROL)
 STDIN_CHUNK = 1 << 17
 START_ATTEMPTS = 3
 WAIT_SLICE = 10
@@ -70,20 +75,28 @@ class Process:
             "record-output": False,
         }
         for attempt in range(1, START_ATTEMPTS + 1):
-            operation = self._client.post(f"/1.0/instances/{instance}/exec", body, wait=False, timeout=self._timeout)
-            self._operation = operation["path"]
-            self.created_at = operation.get("created_at", "")
+            ahead = self._client.open_ahead(len(STREAMS))
             try:
-                self._connect(operation["metadata"]["fds"])
+                operation = self._client.post(
+                    f"/1.0/instances/{instance}/exec", body, wait=False, timeout=self._timeout
+                )
+                self._operation = operation["path"]
+                self.created_at = operation.get("created_at", "")
+                self._connect(ahead, operation["metadata"]["fds"])
                 break
             except HandshakeError as exc:
-                # LXD gave the operation up before all were connected (a slow line): nothing has run.
-                self.close()
+                # LXD gave the operation up before all were connected: nothing has run.
+                self._hang_up(ahead)
                 if attempt == START_ATTEMPTS:
-                    raise ConnectionLostError(f"LXD did not let the command's streams be connected: {exc}") from exc
+                    raise ConnectionLostError(
+                        f"LXD did not let the command's streams be connected, {attempt} times: {exc}"
+                    ) from exc
             except (WebSocketError, OSError) as exc:
-                self.close()
+                self._hang_up(ahead)
                 raise ConnectionLostError(f"the connection to LXD broke while a command was started: {exc}") from exc
+            except BaseException:
+                self._hang_up(ahead)
+                raise
         for name, ws in self._sockets.items():
             ws.sock.setblocking(False)
             self._selector.register(ws, selectors.EVENT_READ, name)
@@ -91,22 +104,54 @@ class Process:
             # What came along with the answer to the handshake has left the socket: select() would not tell of it.
             self._read(name)
 
-    def _connect(self, secrets: dict[str, str]) -> None:
-        for name in (CONTROL, STDIN, STDOUT, STDERR):
-            path, _mark, query = self._operation.partition("?")
-            path += f"/websocket?secret={secrets[name]}" + (f"&{query}" if query else "")
-            sock = self._client.open_socket()
-            try:
+    def _connect(self, ahead: list[socket.socket], secrets: dict[str, str]) -> None:
+        path, _mark, query = self._operation.partition("?")
+        begun: list[tuple[str, socket.socket, str]] = []
+        try:
+            for number, name in enumerate(STREAMS):
+                sock = ahead[number] if ahead else self._client.open_socket()
                 sock.settimeout(self._timeout)
-                self._sockets[name] = WebSocket.connect(sock, path)
-            except BaseException:
-                sock.close()
-                raise
+                begun.append((name, sock, ""))
+                target = f"{path}/websocket?secret={secrets[name]}" + (f"&{query}" if query else "")
+                begun[-1] = (name, sock, WebSocket.begin(sock, target))
+            self._finish(begun)
+        except BaseException:
+            self._hang_up([sock for _name, sock, _nonce in begun])
+            raise
+
+    def _finish(self, begun: list[tuple[str, socket.socket, str]]) -> None:
+        refused: HandshakeError | None = None
+        for name, sock, nonce in begun:
+            try:
+                self._sockets[name] = WebSocket.finish(sock, nonce)
+            except WebSocketError as exc:
+                if name == CONTROL:
+                    # A command may have ended before this one came through. It only carries signals.
+                    sock.close()
+                elif isinstance(exc, HandshakeError):
+                    refused = exc
+                else:
+                    raise
+        if refused is not None:
+            raise refused
+
+    def _hang_up(self, sockets: list[socket.socket]) -> None:
+        self.close()
+        for sock in sockets:
+            sock.close()
 
     @property
     def finished(self) -> bool:
         """Both output streams have come to their ordinary end."""
         return STDOUT not in self._sockets and STDERR not in self._sockets
+
+    @property
+    def over(self) -> bool:
+        return self.finished
+
+    @property
+    def errors(self) -> bytes:
+        return bytes(self.stderr)
 
     def write(self, data: bytes) -> None:
         self._stdin.append(memoryview(data))
@@ -191,18 +236,17 @@ class Process:
 
     def wait(self) -> int:
         """The exit status, after the streams have ended."""
-        path, _mark, query = self._operation.partition("?")
         deadline = time.monotonic() + self._timeout
         try:
             while True:
-                operation = self._client.get(f"{path}/wait" + (f"?{query}" if query else ""), timeout=WAIT_SLICE)
+                operation = self._client.operation_state(self._operation, WAIT_SLICE)
                 if operation["status_code"] >= FINAL_STATUS_CODE:
                     break
                 if time.monotonic() > deadline:
                     raise ConnectionLostError(
                         f"its output ended, but LXD has not told the exit status within {self._timeout:g} s."
                     )
-        except LXDNotFound:
+        except LXDOperationFailed:
             raise ConnectionLostError("LXD no longer knows the command: it was restarted meanwhile.") from None
         except LXDError as exc:
             raise ConnectionLostError(f"LXD did not tell the command's exit status: {exc}") from exc

@@ -20,7 +20,7 @@ import pytest
 from ansible_collections.bcm.datacenter.plugins.module_utils import _websocket as websocket
 
 OPERATION = "/1.0/operations/0b9f"
-FDS = {"0": "s0", "1": "s1", "2": "s2", "control": "sc"}
+FDS = ("0", "1", "2", "control")
 
 
 class Stream:
@@ -59,6 +59,22 @@ class Stream:
         self.handler.connection.shutdown(2)
 
 
+class Exec:
+    """A command that was asked for. Streams of one that was given up arrive late, and belong to it alone."""
+
+    def __init__(self, number: int) -> None:
+        self.secrets = {name: f"{number}-{name}" for name in FDS}
+        self.streams: dict[str, Stream] = {}
+        self.finished = threading.Event()
+        self._lock = threading.Lock()
+
+    def connected(self, name: str, stream: Stream) -> bool:
+        """True for the stream that is the last of the three."""
+        with self._lock:
+            self.streams[name] = stream
+            return {"0", "1", "2"} <= set(self.streams) and name != "control"
+
+
 class FakeLXD(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
 
@@ -75,9 +91,24 @@ class FakeLXD(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.operation: dict[str, t.Any] = {"status_code": 200, "metadata": {"return": 0}}
         # (method, path) -> answers that are given first: (status, body, headers) or a function of the handler.
         self.answers: dict[tuple[str, str], list[t.Any]] = {}
-        self.streams: dict[str, Stream] = {}
+        # The streams whose connection is refused as too late.
+        self.refused: set[str] = set()
+        self.commands: list[Exec] = []
+        # Set by whoever has seen enough: nothing waits on.
         self.finished = threading.Event()
         self._lock = threading.Lock()
+
+    def begin(self) -> Exec:
+        with self._lock:
+            self.commands.append(Exec(len(self.commands)))
+            return self.commands[-1]
+
+    def close(self) -> None:
+        self.finished.set()
+        for command in self.commands:
+            command.finished.set()
+        self.shutdown()
+        self.server_close()
 
     def handle_error(self, _request: t.Any, _address: t.Any) -> None:
         """Connections that break are what this server is for."""
@@ -90,12 +121,6 @@ class FakeLXD(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
     def state(self, status: str) -> None:
         self.answer("GET", "/1.0/instances/one/state", 200, {"type": "sync", "metadata": {"status": status}})
-
-    def connected(self, name: str, stream: Stream) -> bool:
-        """True for the stream that is the last of the three."""
-        with self._lock:
-            self.streams[name] = stream
-            return {"0", "1", "2"} <= set(self.streams) and name != "control"
 
     def count(self, method: str, path: str) -> int:
         return sum(1 for request in self.requests if request[:2] == (method, path))
@@ -124,9 +149,8 @@ class Handler(BaseHTTPRequestHandler):
             else:
                 self.reply(*answer)
         elif parts.path.endswith("/exec"):
-            self.server.streams = {}
-            self.server.finished = threading.Event()
-            metadata = {"id": "0b9f", "created_at": "2026-01-01T10:00:00.123456789+01:00", "metadata": {"fds": FDS}}
+            fds = self.server.begin().secrets
+            metadata = {"id": "0b9f", "created_at": "2026-01-01T10:00:00.123456789+01:00", "metadata": {"fds": fds}}
             self.reply(202, {"type": "async", "operation": OPERATION, "metadata": metadata}, {})
         elif parts.path == f"{OPERATION}/websocket":
             self.upgrade(query["secret"][0])
@@ -150,20 +174,24 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def upgrade(self, secret: str) -> None:
-        name = next(key for key, value in FDS.items() if value == secret)
+        number, _dash, name = secret.partition("-")
+        command = self.server.commands[int(number)]
+        if name in self.server.refused:
+            text = "Only running operations can be connected"
+            self.reply(400, {"type": "error", "error_code": 400, "error": text}, {})
+            return
         digest = hashlib.sha1((self.headers["Sec-WebSocket-Key"] + websocket.GUID).encode()).digest()  # noqa: S324
         self.send_response(101)
         self.send_header("Sec-WebSocket-Accept", base64.b64encode(digest).decode())
         self.end_headers()
         self.close_connection = True
-        finished = self.server.finished
-        if self.server.connected(name, Stream(self)):
+        if command.connected(name, Stream(self)):
             try:
-                self.server.command(self.server.streams)
+                self.server.command(command.streams)
             finally:
-                finished.set()
+                command.finished.set()
         else:
-            finished.wait(10)
+            command.finished.wait(10)
 
 
 @pytest.fixture
@@ -172,7 +200,5 @@ def lxd(tmp_path: Path) -> t.Iterator[FakeLXD]:
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     yield server
-    server.finished.set()
-    server.shutdown()
-    server.server_close()
+    server.close()
     thread.join()

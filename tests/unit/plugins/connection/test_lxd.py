@@ -24,7 +24,7 @@ FILES = "/1.0/instances/one/files"
 def connection(lxd: t.Any) -> t.Iterator[t.Any]:
     plugin = connection_loader.get("bcm.datacenter.lxd", PlayContext())
     plugin.set_options(
-        direct={"remote_addr": "one", "lxd_url": lxd.url, "project": "p", "timeout": 2, "executable": "/bin/sh"}
+        direct={"remote_addr": "one", "lxd_url": lxd.url, "project": "p", "lxd_timeout": 2, "executable": "/bin/sh"}
     )
     yield plugin
     plugin.close()
@@ -120,23 +120,57 @@ def test_lxd_calls_statuses_of_shells_failures(lxd: t.Any, connection: t.Any, st
     assert connection.exec_command("x") == (status, b"", f"LXD: {err}\n".encode())
 
 
+def test_a_status_that_incus_answers_as_an_error(lxd: t.Any, connection: t.Any) -> None:
+    lxd.answer(
+        "GET", "/1.0/operations/0b9f/wait", 200, {"type": "error", "error_code": 400, "error": "Command not found"}
+    )
+    ended = {"status_code": 400, "err": "Command not found", "metadata": {"return": 127}}
+    lxd.answer("GET", "/1.0/operations/0b9f", 200, {"type": "sync", "metadata": ended})
+    assert connection.exec_command("x") == (127, b"", b"LXD: Command not found\n")
+
+
 def test_refused_streams_are_tried_again_because_nothing_ran(lxd: t.Any, connection: t.Any) -> None:
     for _i in range(2):
         lxd.error("GET", "/1.0/operations/0b9f/websocket", 400, "Only running operations can be connected")
     lxd.command = run(lambda streams: streams["1"].send(b"once"))
     assert connection.exec_command("x") == (0, b"once", b"")
-    assert lxd.count(*EXEC) == 3
+    assert lxd.count(*EXEC) == 2
 
 
 def test_refused_streams_are_not_tried_for_ever(lxd: t.Any, connection: t.Any) -> None:
-    for _i in range(3):
+    for _i in range(12):
         lxd.error("GET", "/1.0/operations/0b9f/websocket", 400, "Only running operations can be connected")
     with pytest.raises(AnsibleConnectionFailure, match="Only running operations"):
         connection.exec_command("x")
+    assert lxd.count(*EXEC) == 3
+
+
+def test_a_control_channel_that_comes_too_late_is_done_without(lxd: t.Any, connection: t.Any) -> None:
+    lxd.refused = {"control"}
+    lxd.command = run(lambda streams: streams["1"].send(b"once"))
+    assert connection.exec_command("x") == (0, b"once", b"")
+    assert lxd.count(*EXEC) == 1
+
+
+def test_where_there_is_tls_it_is_spoken_before_the_command_is_sent(lxd: t.Any, connection: t.Any) -> None:
+    """However long that takes: LXD only waits for what is sent over it."""
+    sent_before: list[int] = []
+
+    def open_ahead(count: int) -> t.Any:
+        sent_before.append(lxd.count(*EXEC))
+        return [connection._api.open_socket() for _number in range(count)]
+
+    connection._api.open_ahead = open_ahead
+    assert connection.exec_command("x")[0] == 0
+    assert sent_before == [0]
+
+
+def test_behind_a_unix_socket_no_connection_is_opened_before_there_is_something_to_say(connection: t.Any) -> None:
+    assert connection._api.open_ahead(4) == []
 
 
 def test_a_broken_start_is_not_tried_again(lxd: t.Any, connection: t.Any) -> None:
-    lxd.answers["GET", "/1.0/operations/0b9f/websocket"] = [lambda handler: handler.connection.shutdown(2)]
+    lxd.answers["GET", "/1.0/operations/0b9f/websocket"] = [lambda handler: handler.connection.shutdown(2)] * 4
     with pytest.raises(AnsibleConnectionFailure, match="broke while a command was started"):
         connection.exec_command("x")
     assert lxd.count(*EXEC) == 1
@@ -177,7 +211,7 @@ def test_no_lxd(connection: t.Any, tmp_path: Path) -> None:
 
 def test_silent_lxd(lxd: t.Any, connection: t.Any) -> None:
     lxd.answers[EXEC] = [lambda _handler: lxd.finished.wait(10)]
-    connection.set_option("timeout", 1)
+    connection.set_option("lxd_timeout", 1)
     with pytest.raises(AnsibleConnectionFailure, match=r"did not answer .* within 1 s"):
         connection.exec_command("x")
 
@@ -190,7 +224,7 @@ def test_killed_command_is_a_result(lxd: t.Any, connection: t.Any) -> None:
 
 def test_command_killed_with_its_instance_is_no_result(lxd: t.Any, connection: t.Any) -> None:
     lxd.operation["metadata"]["return"] = 137
-    success = {"id": "0b9f", "metadata": {"fds": {"0": "s0", "1": "s1", "2": "s2", "control": "sc"}}}
+    success = {"id": "0b9f", "metadata": {"fds": lxd.begin().secrets}}
     lxd.answer(*EXEC, 202, {"type": "async", "operation": "/1.0/operations/0b9f", "metadata": success})
     lxd.error(*EXEC, 400, "Instance is not running")
     lxd.state("Stopped")
@@ -212,20 +246,22 @@ def test_command_killed_with_its_restarted_instance_is_no_result(lxd: t.Any, con
         connection.exec_command("x")
 
 
-def test_put(lxd: t.Any, connection: t.Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("server", "prefix"), [("lxd", "X-LXD"), ("incus", "X-Incus")])
+def test_put(lxd: t.Any, connection: t.Any, tmp_path: Path, server: str, prefix: str) -> None:
     source = tmp_path / "source"
     source.write_bytes(data := os.urandom(300_000))
     source.chmod(0o640)
+    lxd.answer("GET", "/1.0", 200, {"type": "sync", "metadata": {"environment": {"server": server}}})
     lxd.answer("POST", FILES, 200, {"type": "sync", "metadata": {}})
     connection.put_file(str(source), "/tmp/a b%?")
-    _method, _path, query, headers, body = lxd.requests[0]
+    _method, _path, query, headers, body = lxd.requests[-1]
     assert query == {"path": ["/tmp/a b%?"], "project": ["p"]}
-    assert {name: headers[name] for name in headers if name.startswith("X-LXD")} == {
-        "X-LXD-type": "file",
-        "X-LXD-write": "overwrite",
-        "X-LXD-uid": "0",
-        "X-LXD-gid": "0",
-        "X-LXD-mode": "0640",
+    assert {name: headers[name] for name in headers if name.startswith("X-")} == {
+        f"{prefix}-type": "file",
+        f"{prefix}-write": "overwrite",
+        f"{prefix}-uid": "0",
+        f"{prefix}-gid": "0",
+        f"{prefix}-mode": "0640",
     }
     assert body == data
 
@@ -237,6 +273,7 @@ def test_put_what_is_not_there(connection: t.Any, tmp_path: Path) -> None:
 
 def test_put_refused(lxd: t.Any, connection: t.Any, tmp_path: Path) -> None:
     (tmp_path / "f").write_text("x")
+    lxd.answer("GET", "/1.0", 200, {"type": "sync", "metadata": {}})
     lxd.error("POST", FILES, 500, "No space left on device")
     with pytest.raises(AnsibleConnectionFailure, match="could not take the file '/x': No space left"):
         connection.put_file(str(tmp_path / "f"), "/x")
@@ -319,7 +356,7 @@ def test_no_password(lxd: t.Any, connection: t.Any, become: t.Any) -> None:
 
 
 def test_become_that_hangs(lxd: t.Any, connection: t.Any, become: t.Any) -> None:
-    connection.set_option("timeout", 1)
+    connection.set_option("lxd_timeout", 1)
     command = become.build_become_command("cat", _Shell())
     lxd.command = run(lambda streams: (streams["2"].send(b"thinking"), streams["0"].read_to_end()))
     with pytest.raises(AnsibleConnectionFailure, match="has not let the command through within 1 s: thinking"):

@@ -49,3 +49,10 @@ def test_foreign_instances_stand_in_the_way() -> None:
     found = plan(instances=[{"name": "handmade", "config": {}}], networks=[network])
     assert found["foreign"] == ["instance bcm-home/handmade", "instance default/visitor", "instance other/manager-1"]
     assert found["instances"] == []
+
+
+def test_a_volume_of_somebody_elses_is_named() -> None:
+    found = plan(volumes=[{"name": "photos", "pool": "bcm-home", "config": {}}])
+    assert found["volumes"] == []
+    assert found["foreign_volumes"] == ["volume bcm-home/photos"]
+    assert found["foreign"] == []

@@ -5,7 +5,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
+import yaml
+
 from ansible_collections.bcm.datacenter.plugins.filter.signer_keys import signer_keys
+
+CHECKOUT = Path(__file__).parents[4]
 
 
 def test_signers_are_completed_on_the_controller(tmp_path):
@@ -21,3 +28,12 @@ def test_signers_are_completed_on_the_controller(tmp_path):
         {"name": "b", "fingerprint": "B", "key": "https://keys/b"},
         {"name": "c", "fingerprint": "C"},
     ]
+
+
+def test_builders_that_the_role_knows_are_names_and_fingerprints():
+    makers = yaml.safe_load((CHECKOUT / "roles/bitcoin_node/vars/main.yml").read_text())["bitcoin_node_makers"]
+    for maker in makers.values():
+        # YAML takes an unquoted 0xb10c for a number.
+        assert all(isinstance(name, str) for name in maker["builders"])
+        assert all(re.fullmatch(r"[0-9A-F]{40}", fingerprint) for fingerprint in maker["builders"].values())
+        assert len(maker["builders"]) >= maker["required"] >= 2

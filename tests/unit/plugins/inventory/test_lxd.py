@@ -58,7 +58,7 @@ class FakeClient:
     requests: t.ClassVar[list[dict[str, t.Any]]] = []
     instances: t.ClassVar[list[dict[str, t.Any]]] = []
 
-    def __init__(self, url: str | None, timeout: int) -> None:
+    def __init__(self, _option: t.Any, url: str | None, _timeout: int) -> None:
         if url == "unix:///gone":
             raise LXDUnreachable("Cannot connect to LXD at unix:///gone: nothing listens there.")
 
@@ -81,7 +81,7 @@ class FakeClient:
 def client(monkeypatch: pytest.MonkeyPatch) -> type[FakeClient]:
     FakeClient.requests = []
     FakeClient.instances = [BITCOIN, STOPPED, FOREIGN]
-    monkeypatch.setattr(plugin, "LXDClient", FakeClient)
+    monkeypatch.setattr(plugin, "lxd_client", FakeClient)
     return FakeClient
 
 

@@ -71,7 +71,10 @@ class FakeLXD:
         self.path = str(directory / "unix.socket")
         self.url = f"unix://{self.path}"
         self.requests: list[Request] = []
-        self.routes: dict[tuple[str, str], Script] = {("GET", "/1.0/projects/default"): sync({"name": "default"})}
+        self.routes: dict[tuple[str, str], Script] = {
+            ("GET", "/1.0"): sync({"api_extensions": [], "environment": {}}),
+            ("GET", "/1.0/projects/default"): sync({"name": "default"}),
+        }
         self.released = threading.Event()
         self._lock = threading.Lock()
         self._turn: dict[tuple[str, str], int] = {}

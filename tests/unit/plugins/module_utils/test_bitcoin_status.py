@@ -73,6 +73,7 @@ def test_a_chain_of_ones_own_needs_neither_peers_nor_new_blocks():
     ("answer", "running", "words"),
     [
         ({"held": "no space "}, False, "held before its start: no space"),
+        ({"waiting": "the old one stops"}, False, "waits for its start: the old one stops"),
         ({"stopping": True}, True, "stopping"),
         ({"error": "error code: -28 error message: Verifying blocks…"}, True, "starting: Verifying blocks…"),
         ({"error": "Could not connect to the server"}, False, "does not answer: Could not connect"),

@@ -6,13 +6,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import email
 import io
+import itertools
 import json
 import os
 import socket
 import ssl
+import tempfile
 import threading
 import time
 import typing as t
@@ -21,6 +24,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.bcm.datacenter.plugins.module_utils import _lxd_client as client_module
+from ansible_collections.bcm.datacenter.plugins.module_utils import _lxd_flavour as flavours
 from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_client import (
     LXDBadRequest,
     LXDClient,
@@ -67,8 +71,10 @@ def test_url_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_socket_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LXD_DIR", raising=False)
     monkeypatch.delenv("LXD_SOCKET", raising=False)
-    monkeypatch.setattr(client_module, "_SOCKETS", ("/no/such/socket",))
-    with pytest.raises(LXDUnreachable, match="No LXD socket found"):
+    monkeypatch.delenv("INCUS_DIR", raising=False)
+    monkeypatch.delenv("INCUS_SOCKET", raising=False)
+    monkeypatch.setattr(flavours, "SOCKETS", ("/no/such/socket",))
+    with pytest.raises(LXDUnreachable, match=r"No socket of LXD or Incus found .*\$INCUS_DIR, /no/such/socket"):
         LXDClient()
 
 
@@ -241,6 +247,35 @@ def test_clones_have_connections_of_their_own(lxd: FakeLXD) -> None:
     assert {r.query["project"] for r in lxd.requests} == {"site"}
 
 
+@pytest.fixture
+def crowded(tmp_path: Path) -> t.Iterator[tuple[str, socket.socket]]:
+    """A socket whose queue is full, and the server that may empty it."""
+    path = str(tmp_path / "unix.socket")
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+        server.bind(path)
+        server.listen(0)
+        stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)).connect(path)
+        yield path, server
+
+
+def test_a_full_queue_is_waited_for(crowded: tuple[str, socket.socket]) -> None:
+    path, server = crowded
+    accepted: list[socket.socket] = []
+    later = threading.Timer(0.2, lambda: accepted.append(server.accept()[0]))
+    later.start()
+    LXDClient(f"unix://{path}", timeout=10).open_socket().close()
+    later.join()
+    assert len(accepted) == 1
+    accepted[0].close()
+
+
+def test_a_queue_that_stays_full_is_named(crowded: tuple[str, socket.socket]) -> None:
+    path, _server = crowded
+    with pytest.raises(LXDUnreachable, match="queue of connections was full for 0.1 s"):
+        LXDClient(f"unix://{path}", timeout=0.1).open_socket()
+
+
 # -- what is not there ----------------------------------------------------------------------------------------------
 
 
@@ -308,6 +343,17 @@ def test_a_wait_that_ends_in_an_error_asks_the_operation(lxd: FakeLXD, client: L
     assert client.wait("/1.0/operations/op", 5) == "end"
 
 
+@pytest.mark.parametrize("code", [400, 403, 404, 500])
+def test_incus_answers_a_wait_with_the_error_of_the_operation(lxd: FakeLXD, client: LXDClient, code: int) -> None:
+    failed = error(code, "The requested image couldn't be found")
+    # What it had begun to answer before it knew.
+    failed.status = 200
+    lxd.route("GET", "/1.0/operations/op/wait", failed)
+    lxd.route("GET", "/1.0/operations/op", state(400, err="The requested image couldn't be found"))
+    with pytest.raises(LXDOperationFailed, match=r"Doing something failed: The requested image couldn't be found"):
+        client.wait("/1.0/operations/op", 5)
+
+
 def test_an_operation_that_nobody_knows_any_more(lxd: FakeLXD, client: LXDClient) -> None:
     with pytest.raises(LXDOperationFailed, match=r"no longer knows operation /1.0/operations/op"):
         client.wait("/1.0/operations/op", 5)
@@ -319,6 +365,22 @@ def test_lxd_goes_away_during_an_operation(lxd: FakeLXD, client: LXDClient) -> N
     with pytest.raises(LXDUnreachable, match=r"was lost during GET /1.0/operations/op/wait"):
         client.post("/1.0/x", {})
     assert lxd.sent("POST") == [("POST", "/1.0/x")]
+
+
+# -- LXD and Incus ---------------------------------------------------------------------------------------------------
+
+
+def test_a_server_is_asked_once_what_it_is(lxd: FakeLXD, client: LXDClient) -> None:
+    lxd.route("GET", "/1.0", sync({"environment": {"server": "incus"}, "api_extensions": ["dev_incus_images"]}))
+    assert client.flavour.incus
+    assert client.has_extension("devlxd_images")
+    assert client.clone().flavour.title == "Incus"
+    assert lxd.sent() == [("GET", "/1.0")]
+
+
+def test_a_list_without_anything_in_it(lxd: FakeLXD, client: LXDClient) -> None:
+    lxd.route("GET", "/1.0/storage-pools", sync(None))
+    assert client.get("/1.0/storage-pools", recursion=1) == []
 
 
 # -- files ----------------------------------------------------------------------------------------------------------
@@ -476,3 +538,75 @@ def test_tls_with_a_certificate_that_is_none(given: str) -> None:
 def test_tls_nobody_there() -> None:
     with pytest.raises(LXDUnreachable, match="Cannot connect"):
         LXDClient("https://127.0.0.1:1", timeout=2).get("/1.0")
+
+
+@pytest.mark.parametrize("one_line", [False, True])
+def test_tls_with_certificates_as_text(tls: TLSServer, tmp_path: Path, one_line: bool) -> None:
+    """As an environment hands them on, perhaps with their line ends written out."""
+    names = {"client_cert": "client.crt", "client_key": "client.key", "server_cert": "server.crt"}
+    given = {option: (tmp_path / name).read_text() for option, name in names.items()}
+    if one_line:
+        given = {option: text.strip().replace("\n", "\\n") for option, text in given.items()}
+    before = set(Path(tempfile.gettempdir()).glob("bcm-lxd-*"))
+    with LXDClient(tls.url, timeout=5, **given) as client:
+        assert client.get("/1.0") == {"ok": True}
+    assert tls.peers[0]["subject"][0][0] == ("commonName", "client")
+    assert set(Path(tempfile.gettempdir()).glob("bcm-lxd-*")) <= before
+
+
+def test_tls_with_a_key_that_wants_a_passphrase(tmp_path: Path) -> None:
+    from cryptography.hazmat.primitives import serialization
+
+    certificate, key = _certificate(tmp_path, "client")
+    secret = serialization.BestAvailableEncryption(b"x")
+    loaded = serialization.load_pem_private_key(key.read_bytes(), None)
+    key.write_bytes(loaded.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, secret))
+    client = LXDClient("https://127.0.0.1:1", client_cert=str(certificate), client_key=str(key), timeout=2)
+    with pytest.raises(LXDUnreachable, match="protected by a passphrase"):
+        client.get("/1.0")
+
+
+def test_tls_says_what_it_saw_and_what_it_expected(tls: TLSServer, tmp_path: Path) -> None:
+    shown, given = (
+        client_module.fingerprint(client_module.certificate_der(str(tmp_path / name)))
+        for name in ("server.crt", "stranger.crt")
+    )
+    with pytest.raises(LXDUnreachable, match=f"Its fingerprint is {shown}, that of the one given {given}"):
+        LXDClient(tls.url, server_cert=str(tmp_path / "stranger.crt"), timeout=5).get("/1.0")
+
+
+def test_tls_sockets_are_opened_ahead_and_side_by_side(tls: TLSServer, tmp_path: Path) -> None:
+    client = LXDClient(tls.url, server_cert=str(tmp_path / "server.crt"), timeout=5)
+    inside, most = [0], [0]
+
+    def open_socket() -> socket.socket:
+        inside[0] += 1
+        most[0] = max(most[0], inside[0])
+        time.sleep(0.2)
+        inside[0] -= 1
+        return raw.pop()
+
+    raw = [socket.socket() for _i in range(4)]
+    client.open_socket = open_socket  # type: ignore[method-assign]
+    found = client.open_ahead(4)
+    assert len(found) == 4
+    assert most[0] > 1
+    for sock in found:
+        sock.close()
+
+
+def test_tls_a_failure_of_one_closes_the_others(tls: TLSServer, tmp_path: Path) -> None:
+    client = LXDClient(tls.url, server_cert=str(tmp_path / "server.crt"), timeout=5)
+    made: list[socket.socket] = []
+    number = itertools.count()
+
+    def open_socket() -> socket.socket:
+        if next(number) >= 2:
+            raise LXDUnreachable("no more")
+        made.append(socket.socket())
+        return made[-1]
+
+    client.open_socket = open_socket  # type: ignore[method-assign]
+    with pytest.raises(LXDUnreachable, match="no more"):
+        client.open_ahead(4)
+    assert [sock.fileno() for sock in made] == [-1, -1]

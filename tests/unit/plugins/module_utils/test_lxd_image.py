@@ -14,6 +14,7 @@ from ansible_collections.bcm.datacenter.plugins.module_utils import _lxd_image a
 from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_client import LXDClient, LXDError
 from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_objects import PlanError
 from ansible_collections.bcm.datacenter.tests.unit.plugins.module_utils.fake_lxd import (
+    Answer,
     FakeLXD,
     error,
     operation,
@@ -150,8 +151,12 @@ def test_sources_that_are_not_there(lxd: FakeLXD, client: LXDClient) -> None:
 
 
 def test_images_that_are_still_being_made_are_waited_for(lxd: FakeLXD, client: LXDClient) -> None:
-    busy = {"id": "op", "description": "Downloading image"}
-    lxd.route("GET", "/1.0/operations", [sync({"running": [{"id": "x", "description": "Backing up"}, busy]}), sync({})])
+    busy = {"id": "op", "class": "task", "description": "Downloading image"}
+    others = [
+        {"id": "x", "description": "Backing up"},
+        {"id": "t", "class": "token", "description": "Image download token"},
+    ]
+    lxd.route("GET", "/1.0/operations", [sync({"running": [*others, busy]}), sync({"running": others})])
     lxd.route("GET", "/1.0/operations/op/wait", state(200))
     assert images.settle(client, 5)
     assert not images.settle(client, 5)
@@ -184,3 +189,73 @@ def test_a_publication_that_fails_names_the_image(lxd: FakeLXD, client: LXDClien
     with pytest.raises(LXDError, match=r"Image golden: could not create it: .*no space left"):
         images.apply(client, images.plan(desired(), []), 5)
     assert len(lxd.sent("POST")) == 1
+
+
+def test_an_expiry_is_a_property_like_others() -> None:
+    there = [{**image("a", "golden", recipe="two"), "expires_at": "2027-01-31T12:00:00Z"}]
+    assert images.plan(desired(), there).actions == []
+    assert images.plan(desired(expires_at="2027-01-31T13:00:00+01:00"), there).actions == []
+    assert images.plan(desired(expires_at="2027-02-01T00:00:00Z"), there).actions == ["update"]
+    assert images.plan(desired(expires_at="never"), there).actions == ["update"]
+    never = [{**image("a", "golden", recipe="two"), "expires_at": images.NEVER}]
+    assert images.plan(desired(expires_at="never"), never).actions == []
+    with pytest.raises(PlanError, match="expires_at 'soon' is neither a time"):
+        images.plan(desired(expires_at="soon"), there)
+
+
+def test_a_snapshot_may_be_of_an_instance_that_runs(lxd: FakeLXD, client: LXDClient) -> None:
+    lxd.route("GET", "/1.0/instances/up", sync({"status": "Running"}))
+    lxd.route("GET", "/1.0/instances/up/snapshots/s", sync({"name": "s"}))
+    source = {"type": "instance", "instance": "up", "snapshot": "s"}
+    assert images.check_source(client, source) == []
+    assert images.check_source(client, {**source, "snapshot": "t"}) == ["instance up has no snapshot 't'"]
+
+
+COPY = {"type": "copy", "project": "default", "alias": "theirs"}
+
+
+def test_a_copy_follows_what_it_is_a_copy_of() -> None:
+    wanted = desired(properties=None, source=COPY)
+    assert images.plan(wanted, [image("a", "golden")], "a" * 64).actions == []
+    assert images.plan(wanted, [image("a", "golden")], "b" * 64).actions == ["create", "alias", "prune"]
+    assert images.plan(wanted, [image("b")], "b" * 64).actions == ["alias"]
+
+
+def exported(lxd: FakeLXD, fingerprint: str, answer: Answer) -> None:
+    lxd.route("GET", "/1.0/images/aliases/theirs", sync({"target": fingerprint}))
+    lxd.route("GET", f"/1.0/images/{fingerprint}", sync({"fingerprint": fingerprint, "properties": {"os": "Debian"}}))
+    lxd.route("GET", f"/1.0/images/{fingerprint}/export", answer)
+    lxd.route("PUT", f"/1.0/images/{fingerprint}", sync())
+    lxd.route("POST", "/1.0/images/aliases", sync())
+    lxd.route("POST", "/1.0/images", operation())
+    lxd.route("GET", "/1.0/operations/op/wait", state(200, metadata={"fingerprint": "b" * 64}))
+
+
+def test_a_copy_goes_over_as_it_comes(lxd: FakeLXD, client: LXDClient) -> None:
+    parts = {"Content-Type": "multipart/form-data; boundary=x"}
+    exported(lxd, "b" * 64, Answer(b"--x\r\nparts\r\n--x--\r\n", headers=parts))
+    images.apply(client, images.plan(desired(properties={"note": 1}, source=COPY), [], "b" * 64), 5)
+    (sent,) = [request for request in lxd.requests if (request.method, request.path) == ("POST", "/1.0/images")]
+    assert sent.body == b"--x\r\nparts\r\n--x--\r\n"
+    assert sent.headers["content-type"] == parts["Content-Type"]
+    assert sent.headers["x-lxd-properties"] == "os=Debian&note=1"
+
+
+def test_a_copy_that_breaks_off_says_so(lxd: FakeLXD, client: LXDClient) -> None:
+    exported(lxd, "b" * 64, Answer(b"half", headers={"Content-Length": "1000"}, close=True))
+    with pytest.raises(LXDError, match="Image golden: could not create it: the download of image b+ from .* broke off"):
+        images.apply(client, images.plan(desired(properties=None, source=COPY), [], "b" * 64), 5)
+
+
+def test_a_copy_that_is_another_image_is_told(lxd: FakeLXD, client: LXDClient) -> None:
+    exported(lxd, "c" * 64, Answer(b"image"))
+    with pytest.raises(LXDError, match="what arrived is bbbbbbbbbbbb, not cccccccccccc"):
+        images.apply(client, images.plan(desired(properties=None, source=COPY), [], "c" * 64), 5)
+
+
+def test_a_copy_of_what_is_not_there(lxd: FakeLXD, client: LXDClient) -> None:
+    with (
+        images.origin(client, COPY) as there,
+        pytest.raises(PlanError, match="has no image 'theirs' in project default"),
+    ):
+        images.original(there, COPY)

@@ -71,6 +71,10 @@ def actual(status: str = "Running", **fields: t.Any) -> dict[str, t.Any]:
         ("absent", "Running", ["stop", "delete"]),
         ("absent", "Stopped", ["delete"]),
         ("absent", "Frozen", ["unfreeze", "stop", "delete"]),
+        ("started", "Ready", []),
+        ("stopped", "Ready", ["stop"]),
+        ("absent", "Error", ["stop", "delete"]),
+        ("present", "Error", []),
     ],
 )
 def test_from_where_it_is_to_where_it_should_be(wanted: str, status: str | None, actions: list[str]) -> None:
@@ -102,6 +106,7 @@ def test_what_is_lxds_own_is_no_change() -> None:
 def test_what_cannot_be() -> None:
     assert "no image is given" in instance.plan({"name": "a"}, None).errors[0]
     assert "cannot become" in instance.plan({"name": "a", "type": "virtual-machine"}, actual()).errors[0]
+    assert "LXD cannot tell whether it runs" in instance.plan({"name": "a"}, actual("Error")).errors[0]
     foreign = instance.plan({"name": "a", "state": "absent", "config": {"user.bcm.site": "s"}}, actual())
     assert foreign.actions == []
     assert "carries no user.bcm.site" in foreign.errors[0]
@@ -162,7 +167,7 @@ def test_a_start_that_fails_leaves_an_instance_that_the_next_run_starts(lxd: Fak
 
 def test_creation_is_asked_for_once(lxd: FakeLXD, client: LXDClient) -> None:
     lxd.route("POST", "/1.0/instances", Answer(drop=True))
-    with pytest.raises(LXDUnreachable, match=r"Could not create instance a.*not known whether"):
+    with pytest.raises(LXDUnreachable, match=r"Could not create instance a from image f: .*not known whether"):
         apply(client, {"image": "x", "profiles": ["p"], "config": {"a": 1}}, None)
     assert lxd.sent() == [("POST", "/1.0/instances")]
     body = lxd.requests[0].json
@@ -203,6 +208,42 @@ def test_a_stop_that_ended_while_nobody_looked(lxd: FakeLXD, client: LXDClient) 
     lxd.route("GET", "/1.0/operations/op/wait", state(400, err="Failed shutting down instance"))
     lxd.route("GET", "/1.0/instances/a", sync(actual("Stopped")))
     assert apply(client, {"state": "stopped"}, actual()) == ["stop"]
+
+
+def test_a_restart_whose_stop_came_late_is_finished(lxd: FakeLXD, client: LXDClient) -> None:
+    lxd.route("PUT", "/1.0/instances/a/state", [operation("one"), operation("two")])
+    lxd.route("GET", "/1.0/operations/one/wait", state(400, err="Failed shutting down instance"))
+    lxd.route("GET", "/1.0/operations/two/wait", state(200))
+    lxd.route("GET", "/1.0/instances/a", sync(actual("Stopped")))
+    lxd.route("GET", "/1.0/instances/a/state", sync({"status": "Running"}))
+    assert apply(client, {"state": "restarted"}, actual(), timeout=10) == ["restart"]
+    assert [request.json["action"] for request in lxd.requests if request.method == "PUT"] == ["restart", "start"]
+
+
+HELD = 'Deleting instance failed: Failed to create instance delete operation: Instance is busy running a "stop" operation'
+
+
+def test_an_instance_that_its_stop_still_holds_is_waited_for(lxd: FakeLXD, client: LXDClient) -> None:
+    lxd.route("DELETE", "/1.0/instances/a", [error(500, HELD), operation("one"), operation("two")])
+    lxd.route("GET", "/1.0/operations/one/wait", state(400, err=HELD))
+    lxd.route("GET", "/1.0/operations/two/wait", state(200))
+    assert apply(client, {"state": "absent"}, actual("Stopped"), timeout=10) == ["delete"]
+    assert len(lxd.sent("DELETE")) == 3
+
+
+def test_an_instance_that_is_not_let_go_of_is_named(lxd: FakeLXD, client: LXDClient) -> None:
+    lxd.route("DELETE", "/1.0/instances/a", error(500, HELD))
+    with pytest.raises(LXDError, match="Could not delete instance a: .*busy running"):
+        apply(client, {"state": "absent"}, actual("Stopped"), timeout=0.3)
+    assert len(lxd.sent("DELETE")) > 1
+
+
+def test_what_is_told_is_what_came_of_it() -> None:
+    fields = instance.plan({"name": "a"}, actual()).after
+    assert instance.outcome(fields, None)["status"] == "Running"
+    assert instance.outcome(fields, {"status": "Stopped"})["status"] == "Stopped"
+    assert instance.outcome(fields, {"status": "Ready"})["status"] == "Running"
+    assert instance.outcome(None, None)["status"] == "absent"
 
 
 def test_an_ephemeral_instance_goes_with_its_stop(lxd: FakeLXD, client: LXDClient) -> None:
@@ -311,3 +352,207 @@ def test_lxd_dies_while_it_is_waited(lxd: FakeLXD, client: LXDClient) -> None:
     lxd.route("GET", "/1.0/instances/a/state", Answer(drop=True))
     with pytest.raises(LXDUnreachable):
         waiting.wait_for(client, "a", "address", 5)
+
+
+@pytest.mark.parametrize(
+    ("interface", "family", "found"),
+    [(None, None, True), ("eth0", None, True), ("eth1", None, False), ("eth0", "inet6", False), (None, "inet", True)],
+)
+def test_an_address_of_a_kind_on_a_card(
+    lxd: FakeLXD, client: LXDClient, interface: str | None, family: str | None, found: bool
+) -> None:
+    card = {"host_name": "veth1", "addresses": [{"address": "10.0.0.1", "scope": "global", "family": "inet"}]}
+    link = {"host_name": "veth2", "addresses": [{"address": "fe80::1", "scope": "link", "family": "inet6"}]}
+    lxd.route("GET", "/1.0/instances/a/state", sync({"network": {"eth0": card, "eth1": link}}))
+    awaited = waiting.Card(interface, family)
+    if found:
+        waiting.wait_for(client, "a", "address", 5, awaited)
+    else:
+        with pytest.raises(LXDTimeout, match=r"an (IPv6 )?address on eth\d was awaited in vain for 0.2 s"):
+            waiting.wait_for(client, "a", "address", 0.2, awaited)
+
+
+# -- cloud-init -----------------------------------------------------------------------------------------------------
+
+
+def test_what_cloud_init_is_told_as_dictionaries() -> None:
+    told = {"user_data": {"b": [1], "a": "ü"}, "vendor_data": "#!/bin/sh\n", "network_config": {"version": 2}}
+    config = instance.with_cloud_init({"name": "a", "config": {"user.x": 1}, "cloud_init": told})["config"]
+    assert config["cloud-init.user-data"] == '#cloud-config\n{\n "a": "ü",\n "b": [\n  1\n ]\n}\n'
+    assert config["cloud-init.vendor-data"] == "#!/bin/sh\n"
+    assert json.loads(config["cloud-init.network-config"]) == {"version": 2}
+    assert config["user.x"] == 1
+    again = instance.with_cloud_init({"name": "a", "cloud_init": {"user_data": {"a": "ü", "b": [1]}}})
+    assert again["config"]["cloud-init.user-data"] == config["cloud-init.user-data"]
+
+
+def test_what_cloud_init_cannot_be_told() -> None:
+    with pytest.raises(PlanError, match=r"cloud-init.user-data is given twice"):
+        instance.with_cloud_init(
+            {"name": "a", "config": {"cloud-init.user-data": "x"}, "cloud_init": {"user_data": "y"}}
+        )
+    with pytest.raises(PlanError, match=r"cloud_init.user_data is to be a text or a dictionary"):
+        instance.with_cloud_init({"name": "a", "cloud_init": {"user_data": 1}})
+
+
+# -- copies ---------------------------------------------------------------------------------------------------------
+
+
+def original(**fields: t.Any) -> dict[str, t.Any]:
+    config = {"limits.cpu": "1", "user.gone": "x", "volatile.uuid": "u", "image.os": "Debian"}
+    there = {
+        "name": "b",
+        "architecture": "x86_64",
+        "config": config,
+        "devices": {"root": {"path": "/"}},
+        "profiles": ["p"],
+    }
+    return {**actual(), **there, **fields}
+
+
+def test_a_copy_is_what_it_is_a_copy_of_but_for_what_is_asked_for(lxd: FakeLXD, client: LXDClient) -> None:
+    lxd.route("GET", "/1.0/instances/b", sync(original(description="from b")))
+    source, base = instance.resolve_source(client, {"instance": "b", "snapshot": None, "instance_only": False})
+    assert source == {"type": "copy", "source": "b", "project": "default", "instance_only": False}
+    wanted = {"name": "a", "state": "stopped", "config": {"limits.cpu": 2, "user.gone": None}, "source": source}
+    plan = instance.plan(wanted, None, base=base)
+    assert (plan.errors, plan.actions) == ([], ["create"])
+    assert plan.after is not None
+    assert plan.after["config"] == {"limits.cpu": "2"}
+    plan.source, plan.base = source, base
+    made = original(name="a")
+    lxd.route("POST", "/1.0/instances", operation())
+    lxd.route("GET", "/1.0/operations/op/wait", state(200))
+    lxd.route("GET", "/1.0/instances/a", sync({**made, "config": {**made["config"], "limits.cpu": "2"}}))
+    lxd.route("PUT", "/1.0/instances/a", operation())
+    instance.apply(client, plan, 2, [])
+    posted, put = (request.json for request in lxd.requests if request.method in ("POST", "PUT"))
+    assert posted["source"] == source
+    assert posted["architecture"] == "x86_64"
+    assert posted["config"] == {"limits.cpu": "2"}
+    assert (posted["profiles"], posted["devices"], posted["description"]) == (["p"], {"root": {"path": "/"}}, "from b")
+    # LXD has put the key back that was to be left out; what is its own stays.
+    assert put["config"] == {"limits.cpu": "2", "volatile.uuid": "u", "image.os": "Debian"}
+
+
+def test_a_copy_of_what_is_not_there(lxd: FakeLXD, client: LXDClient) -> None:
+    lxd.route("GET", "/1.0/instances/b", sync(original()))
+    lxd.route("GET", "/1.0/projects/p", sync({"name": "p"}))
+    for source, message in (
+        ({"instance": "c"}, "project default has no instance 'c' to copy"),
+        ({"instance": "b", "snapshot": "s"}, "instance b of project default has no snapshot 's' to copy"),
+        ({"instance": "b", "project": "q"}, "there is no project q to copy from"),
+    ):
+        with pytest.raises(PlanError, match=message):
+            instance.resolve_source(client, source)
+
+
+def test_a_copy_is_of_the_same_kind() -> None:
+    plan = instance.plan({"name": "a", "source": {"instance": "b"}, "type": "virtual-machine"}, None, base=original())
+    assert "is a container, and a copy cannot be a virtual-machine" in plan.errors[0]
+
+
+# -- places in a cluster ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wanted", "status", "actions"),
+    [
+        ("started", "Running", ["stop", "move", "start"]),
+        ("started", "Stopped", ["move", "start"]),
+        ("present", "Running", ["stop", "move", "start"]),
+        ("present", "Stopped", ["move"]),
+        ("present", "Frozen", ["unfreeze", "stop", "move", "start", "freeze"]),
+        ("stopped", "Running", ["stop", "move"]),
+        ("restarted", "Running", ["stop", "move", "start"]),
+        ("frozen", "Running", ["stop", "move", "start", "freeze"]),
+        ("absent", "Running", ["stop", "delete"]),
+    ],
+)
+def test_from_member_to_member(wanted: str, status: str, actions: list[str]) -> None:
+    desired = {"name": "a", "state": wanted, "target": "@g", "move": True}
+    there = actual(status, location="one")
+    plan = instance.plan(desired, there, members=["two", "three"])
+    assert plan.actions == actions
+    if wanted != "absent":
+        assert (plan.before or {})["location"] == "one"
+        assert (plan.after or {})["location"] == "@g"
+    # Who is in the group stays, and so does everything that is not to be moved.
+    stays = instance.plan(desired, there, members=["one", "two"]).actions
+    assert stays == instance.plan({"name": "a", "state": wanted}, there).actions
+    assert instance.plan({**desired, "move": False}, there, members=["two"]).actions == stays
+
+
+def test_a_change_is_made_before_the_move() -> None:
+    desired = {"name": "a", "target": "two", "move": True, "config": {"limits.cpu": 2}}
+    assert instance.plan(desired, actual(location="one"), members=["two"]).actions == [
+        "stop",
+        "update",
+        "move",
+        "start",
+    ]
+
+
+def cluster(lxd: FakeLXD, **members: str) -> None:
+    """A cluster of members with their status, as LXD's API describes it."""
+    lxd.route("GET", "/1.0", sync({"environment": {"server_clustered": True}}))
+    lxd.route("GET", "/1.0/cluster/groups", sync([]))
+    listed = [{"server_name": name, "status": status} for name, status in members.items()]
+    lxd.route("GET", "/1.0/cluster/members", sync(listed))
+    for item in listed:
+        lxd.route("GET", f"/1.0/cluster/members/{item['server_name']}", sync(item))
+
+
+def test_targets(lxd: FakeLXD, client: LXDClient) -> None:
+    cluster(lxd, one="Online", two="Online")
+    lxd.route("GET", "/1.0/cluster/groups/g", sync({"name": "g", "members": ["one", "two"]}))
+    lxd.route("GET", "/1.0/cluster/groups/none", sync({"name": "none", "members": []}))
+    assert instance.resolve_target(client, "two") == ["two"]
+    assert instance.resolve_target(client, "@g") == ["one", "two"]
+    for target, message in (
+        ("three", "target 'three': the cluster has no such member"),
+        ("@h", "target '@h': the cluster has no such group"),
+        ("@none", "target '@none': there is no member in that group"),
+    ):
+        with pytest.raises(PlanError, match=message):
+            instance.resolve_target(client, target)
+
+
+def test_there_is_no_place_where_there_is_no_cluster(lxd: FakeLXD, client: LXDClient) -> None:
+    lxd.route("GET", "/1.0", sync({"environment": {"server_clustered": False}}))
+    with pytest.raises(PlanError, match="this LXD is not part of a cluster"):
+        instance.resolve_target(client, "two")
+
+
+def test_a_move_to_a_group_goes_to_the_member_that_has_least_to_do(lxd: FakeLXD, client: LXDClient) -> None:
+    cluster(lxd, one="Online", two="Online", three="Online", four="Offline")
+    lxd.route("GET", "/1.0/cluster/groups/g", sync({"name": "g", "members": ["two", "three", "four"]}))
+    lxd.route("GET", "/1.0/instances", sync([{"location": "two"}, {"location": "one"}]))
+    lxd.route("POST", "/1.0/instances/a", operation())
+    lxd.route("GET", "/1.0/operations/op/wait", state(200))
+    lxd.route("GET", "/1.0/instances/a", sync(actual("Stopped", location="three")))
+    lxd.route("GET", "/1.0/instances/a/state", sync({"status": "Stopped"}))
+    desired = {"name": "a", "state": "present", "target": "@g", "move": True}
+    plan = instance.plan(desired, actual("Stopped", location="one"), members=["two", "three", "four"])
+    assert instance.apply(client, plan, 5, [])["location"] == "three"
+    (sent,) = [request for request in lxd.requests if request.method == "POST"]
+    assert sent.query["target"] == "three"
+    assert sent.json == {"name": "a", "migration": True, "live": False}
+
+
+def test_a_move_to_where_nobody_answers(lxd: FakeLXD, client: LXDClient) -> None:
+    cluster(lxd, one="Online", two="Offline")
+    lxd.route("GET", "/1.0/cluster/groups/g", sync({"name": "g", "members": ["two"]}))
+    desired = {"name": "a", "state": "present", "target": "@g", "move": True}
+    with pytest.raises(LXDError, match="Could not move instance a: none of two is online"):
+        instance.apply(client, instance.plan(desired, actual("Stopped", location="one"), members=["two"]), 5, [])
+
+
+def test_a_new_one_is_placed_by_lxd_itself(lxd: FakeLXD, client: LXDClient) -> None:
+    lxd.route("POST", "/1.0/instances", operation())
+    lxd.route("GET", "/1.0/operations/op/wait", state(200))
+    lxd.route("GET", "/1.0/instances/a", sync(actual("Stopped", location="two")))
+    lxd.route("GET", "/1.0/instances/a/state", sync({"status": "Stopped"}))
+    plan = instance.plan({"name": "a", "state": "stopped", "image": "x", "target": "@g"}, None, members=["two"])
+    assert instance.apply(client, plan, 5, [])["location"] == "two"
+    assert lxd.requests[0].query["target"] == "@g"

@@ -9,6 +9,8 @@ from __future__ import annotations
 import http.server
 import json
 import socket
+import ssl
+import subprocess
 import threading
 import typing as t
 
@@ -72,6 +74,55 @@ def test_port_open_and_closed() -> None:
         assert "must not" in (_probes.port({**where, "open": False}) or "")
     assert "nothing answers" in (_probes.port(where) or "")
     assert _probes.port({**where, "open": False}) is None
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[tuple[int, str]]:
+    """Serve TLS with a certificate for localhost that has ten days left, and return port and certificate."""
+    key, certificate = (tmp_path_factory.mktemp("tls") / name for name in ("key", "certificate"))
+    argv = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days",
+        "10",
+    ]
+    argv += ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    subprocess.run([*argv, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    with http.server.HTTPServer(("127.0.0.1", 0), Refusing) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1], str(certificate)
+        server.shutdown()
+
+
+def test_certificate(secured: tuple[int, str]) -> None:
+    port, authority = secured
+    where = {"name": "localhost", "port": port, "ca": authority}
+    assert _probes.certificate({**where, "days": 9}) is None
+    assert f"of localhost:{port} ends in 10 days" in (_probes.certificate({**where, "days": 11}) or "")
+    assert "ends in 10 days" in (_probes.certificate(where) or "")
+
+
+def test_certificate_of_a_stranger(secured: tuple[int, str]) -> None:
+    port, authority = secured
+    assert "is not one to trust: self-signed" in (_probes.certificate({"name": "localhost", "port": port}) or "")
+    assert "is not one to trust: IP address mismatch" in (
+        _probes.certificate({"name": "127.0.0.1", "port": port, "ca": authority}) or ""
+    )
+
+
+def test_certificate_of_nobody() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    assert "does not show its certificate" in (_probes.certificate({"name": "127.0.0.1", "port": port}) or "")
 
 
 def test_http_status(web: int) -> None:

@@ -51,6 +51,14 @@ def all_items(root: Path) -> list[dict[str, t.Any]]:
     return [item(root / name, **options) for name, options in ITEMS]
 
 
+def test_what_is_in_force_by_being_written_does_not_count(tmp_path: Path) -> None:
+    unit = item(tmp_path / "a.service", content="x")
+    names = [item(tmp_path / "hosts", content=content, stamped=False) for content in ("a", "b")]
+    digests = {module.digest_of(parse_entries(entries)) for entries in ([unit], [unit, names[0]], [names[1], unit])}
+    assert len(digests) == 1
+    assert module.digest_of(parse_entries([{**unit, "content": "y"}, names[0]])) not in digests
+
+
 def test_everything_and_again(tmp_path: Path) -> None:
     expected = [str(tmp_path / name) for name, _options in ITEMS[:-1]]
     checked = bring(*all_items(tmp_path), check_mode=True, parents=True)

@@ -20,6 +20,8 @@ from ansible_collections.bcm.datacenter.plugins.module_utils import _image_layer
 from ansible_collections.bcm.datacenter.plugins.module_utils import _registry as registries
 from ansible_collections.bcm.datacenter.plugins.modules import registry_image as sut
 
+DIGEST = f"sha256:{'a' * 64}"
+
 
 class FakeRegistry(http.server.ThreadingHTTPServer):
     """Blobs and manifests in memory."""
@@ -148,9 +150,11 @@ def params(registry, tarball, **changed):
     }
 
 
-def build(registry, given, folder):
-    builder = sut.Builder(given, registries.Registry(registry.url), registries.Registry(registry.url), "tag")
-    return builder.build(str(folder))
+def build(server, given, folder):
+    """As the module does; digests of the image and of its base."""
+    registry = registries.Registry(server.url)
+    base = sut.keep_base(given, registry, registry, str(folder))
+    return sut.Builder(given, registry, "tag", base).build(str(folder)), base
 
 
 def test_an_image_of_base_and_files(base, tarball, tmp_path):
@@ -201,18 +205,39 @@ def test_an_image_that_is_there_takes_one_request(base, tarball, tmp_path):
         {"files": []},
         {"settings": {"user": "2:2"}},
         {"recipe": {"more": 1}},
-        {"base": {"registry": "", "repository": "library/debian", "reference": "12"}},
+        {"base": {"registry": "", "repository": "library/other", "reference": "13"}},
     ],
 )
 def test_the_recipe_follows_what_the_image_is_made_of(base, tarball, change):
-    first = layers.recipe_hash(sut.recipe_of(params(base, tarball)))
-    assert layers.recipe_hash(sut.recipe_of(params(base, tarball, **change))) != first
+    first = layers.recipe_hash(sut.recipe_of(params(base, tarball), DIGEST))
+    assert layers.recipe_hash(sut.recipe_of(params(base, tarball, **change), DIGEST)) != first
+
+
+def test_the_recipe_follows_the_base_by_its_digest(base, tarball):
+    given = params(base, tarball)
+    assert sut.tag_of(given, DIGEST) != sut.tag_of(given, DIGEST.replace("a", "b"))
+
+
+@pytest.mark.parametrize(("reference", "tag"), [("13-slim", "13-slim-amd64"), ("sha256:ab12", "sha256-ab12-amd64")])
+def test_the_tag_under_which_a_base_is_kept(base, tarball, reference, tag):
+    asked = {"registry": base.url, "repository": "library/debian", "reference": reference}
+    assert sut.kept_tag(params(base, tarball, base=asked)) == tag
+
+
+def test_a_base_that_is_kept_outlives_its_tag_and_its_upstream(base, registry, tarball, tmp_path):
+    given = params(base, tarball)
+    first, kept = build(base, given, tmp_path)
+    for name in [name for name in base.manifests if name in ("library/debian:13", "bitcoin:tag")]:
+        del base.manifests[name]
+    mine = registries.Registry(base.url)
+    assert mine.find("library/debian", sut.kept_tag(given)) == kept
+    assert sut.Builder(given, mine, "tag", kept).build(str(tmp_path)) == first
 
 
 def test_the_recipe_does_not_follow_the_mirror(base, tarball):
     elsewhere = {"registry": "http://other", "repository": "library/debian", "reference": "13"}
-    first = layers.recipe_hash(sut.recipe_of(params(base, tarball)))
-    assert layers.recipe_hash(sut.recipe_of(params(base, tarball, base=elsewhere))) == first
+    first = layers.recipe_hash(sut.recipe_of(params(base, tarball), DIGEST))
+    assert layers.recipe_hash(sut.recipe_of(params(base, tarball, base=elsewhere), DIGEST)) == first
 
 
 def test_a_password_goes_to_the_registry_and_not_where_it_points(registry):

@@ -12,6 +12,9 @@ MANAGERS = "an odd number; 3 survives the loss of one, 1 of none"
 NODE = {"tiers": {"bitcoin": {}}, "stacks": {"bitcoin": {}}}
 
 
+RACK = [{"name": f"rack-{n}", "ssh": f"ops@10.9.0.{n}"} for n in (1, 2, 3)]
+
+
 def node(**settings):
     return {"tiers": {"bitcoin": {}}, "stacks": {"bitcoin": settings}}
 
@@ -62,6 +65,14 @@ CASES = {
         {"tiers": {"manager": {"count": 0}}},
         "tiers.manager.count = 0: is too small; allowed: a whole number from 1 ",
     ),
+    "two proxyhosts": (
+        {"tiers": {"proxyhost": {"count": 2}}},
+        "tiers.proxyhost.count = 2: nothing would go out through any but the first: all hosts of a site use proxyhost-1; allowed: 1",
+    ),
+    "no proxyhost": (
+        {"tiers": {"proxyhost": {"count": 0}}},
+        "tiers.proxyhost.count = 0: the proxyhost is the only way out, and what is installed comes that way; allowed: 1",
+    ),
     "too many": (
         {"tiers": {"bitcoin": {"count": 251}}},
         "tiers.bitcoin.count = 251: is too large; allowed: a whole number from 0 to 250",
@@ -109,10 +120,38 @@ CASES = {
         {"endpoints": [{"name": "a", "ssh": "b", "connection": "local"}]},
         "endpoints[0] = a: has two ways to be reached; allowed: ",
     ),
-    "leader whose LXD cannot be reached": (
-        {"endpoints": [{"name": "a", "ssh": "root@b"}, {"name": "c", "ssh": "root@d"}]},
-        "endpoints[0].lxd_url: is missing: instances are reached from the controller through the leader's LXD; allowed: "
-        "https://HOST:PORT, or unix:///PATH of a socket that leads there",
+    "endpoint of a cluster by name": (
+        {"endpoints": [{"name": "a", "ssh": "root@b"}, *RACK[1:]]},
+        "endpoints[0].address: is missing, and b in ssh is a name; allowed: an IP address that the other endpoints reach it at",
+    ),
+    "endpoint of a cluster without an address": (
+        {"endpoints": [{"name": "a", "connection": "local"}, *RACK[1:]]},
+        "endpoints[0].address: is missing; allowed: an IP address",
+    ),
+    "endpoint of a cluster with something else": (
+        {"endpoints": [{"name": "a", "connection": "local", "address": "10.9.0.300"}, *RACK[1:]]},
+        "endpoints[0].address = 10.9.0.300: is not an address; allowed: an IP address",
+    ),
+    "endpoint of a cluster on loopback": (
+        {"endpoints": [{"name": "a", "connection": "local", "address": "127.0.0.1"}, *RACK[1:]]},
+        "endpoints[0].address = 127.0.0.1: is this machine for whoever reads it; allowed: an IP address",
+    ),
+    "address of two endpoints": (
+        {"endpoints": [{"name": "a", "ssh": "root@a", "address": "10.9.0.2"}, *RACK[1:]]},
+        "endpoints[1].address = 10.9.0.2: is the address of a too; allowed: an IP address",
+    ),
+    "endpoints of a cluster, two and declared so, of which one has no address": (
+        {"endpoints": [*RACK[:1], {"name": "b", "ssh": "b"}], "cluster": {"without_majority": True}},
+        "endpoints[1].address: is missing, and b in ssh is a name",
+    ),
+    "two endpoints": (
+        {"endpoints": RACK[:2]},
+        "endpoints: are two: LXD's cluster goes on while more than half of it is there, so the loss of either would stop it; "
+        "allowed: one, three or more; or cluster: {without_majority: true}",
+    ),
+    "failure domain": (
+        {"endpoints": [{**RACK[0], "failure_domain": "the cellar"}, *RACK[1:]]},
+        "endpoints[0].failure_domain = the cellar: has the wrong form; allowed: letters, digits",
     ),
     "endpoint without a name": (
         {"endpoints": [{"ssh": "a"}]},
@@ -259,9 +298,13 @@ CASES = {
         },
         "tiers.bitcoin.volumes[0].path = /srv/bitcoin: belongs to the stack bitcoin; allowed: another path",
     ),
+    "volume in the place of the registry's": (
+        {"tiers": {"manager": {"volumes": [{"name": "registry", "size": "1GiB", "path": "/srv/a"}]}}},
+        "tiers.manager.volumes[0].name = registry: belongs to the registry; allowed: another name",
+    ),
     "pool and volumes": (
         {"pool": {"size": "20GiB"}, "tiers": {"bitcoin": {"count": 5}}, "stacks": {"bitcoin": {}}},
-        "pool.size = 20GiB: the volumes that are declared hold 25GiB when full; allowed: at least 25GiB, or smaller volumes",
+        "pool.size = 20GiB: the volumes that are declared hold 30GiB when full; allowed: at least 30GiB, or smaller volumes",
     ),
     "pool with source and size": (
         {"pool": {"source": "/dev/sdb", "size": "20GiB"}},

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.bcm.datacenter.plugins.plugin_utils import _addresses, _chains, _declaration, _sizes
+from ansible_collections.bcm.datacenter.plugins.filter.pool_spec import pool_spec
+from ansible_collections.bcm.datacenter.plugins.plugin_utils import _addresses, _chains, _declaration, _sizes, _vxlan
 
 FIXTURES = Path(__file__).parent / "fixtures"
 GOLDEN = sorted(file.name.removesuffix(".bcm.yml") for file in FIXTURES.glob("*.bcm.yml"))
@@ -69,9 +70,8 @@ def test_names_that_follow_from_the_site(site):
 
 
 def test_addresses(site):
-    found = site({"network": "10.77.0.0/16", "tiers": {"bitcoin": {"count": 12}, "proxyhost": {"count": 2}}})
+    found = site({"network": "10.77.0.0/16", "tiers": {"bitcoin": {"count": 12}}})
     assert found.hosts["proxyhost-1"]["bcm_addresses"] == {"outside": "10.77.0.11", "gateway": "10.77.16.1"}
-    assert found.hosts["proxyhost-2"]["bcm_addresses"] == {"outside": "10.77.0.12", "gateway": "10.77.16.2"}
     assert found.hosts["manager-3"]["bcm_addresses"] == {"gateway": "10.77.17.3", "cluster": "10.77.33.3"}
     assert found.hosts["bitcoin-12"]["bcm_addresses"] == {"cluster": "10.77.34.12"}
     assert found.variables["bcm_image_builder"]["addresses"] == {"gateway": "10.77.31.1"}
@@ -89,13 +89,15 @@ def test_networks_of_their_own(site):
         "nat": False,
         "host_address": None,
         "mtu": 1400,
+        "interface": _vxlan.vxlan_interface("cluster", "test"),
+        "vni": _vxlan.vni("test", "cluster"),
     }
     assert found.hosts["manager-1"]["bcm_addresses"]["cluster"] == "172.20.1.1"
 
 
 def test_the_largest_site_has_no_address_twice(site):
     tiers = {name: {"count": 250} for name in ("bitcoin", "lightning", "kafka")}
-    tiers |= {"proxyhost": {"count": 200}, "manager": {"count": 249}}
+    tiers |= {"manager": {"count": 249}}
     tiers |= {f"tier{block}": {"count": 250, "block": block} for block in _addresses.FREE_BLOCKS}
     found = site({"tiers": tiers})
     subnets = {network["name"]: _addresses.network_of(network["subnet"]) for network in found.variables["bcm_networks"]}
@@ -143,22 +145,79 @@ def test_instances_are_reached_through_lxd(site):
     ("ssh", "expected"),
     [
         ("host", {"ansible_host": "host"}),
-        ("root@10.0.0.1", {"ansible_host": "10.0.0.1", "ansible_user": "root"}),
-        ("a@h.example:2222", {"ansible_host": "h.example", "ansible_user": "a", "ansible_port": 2222}),
+        ("root@10.0.0.1", {"ansible_host": "10.0.0.1", "ansible_user": "root", "ansible_become": False}),
+        (
+            "a@h.example:2222",
+            {"ansible_host": "h.example", "ansible_user": "a", "ansible_port": 2222, "ansible_become": True},
+        ),
     ],
 )
 def test_endpoints_by_ssh(site, ssh, expected):
-    found = site({"endpoints": [{"name": "e", "ssh": ssh, "lxd_url": "https://h:8443", "lxd_socket": "/s"}]})
+    found = site({"endpoints": [{"name": "e", "ssh": ssh, "lxd_socket": "/s"}]})
     assert found.hosts["e"] == {
         "ansible_connection": "ssh",
         "bcm_lxd_socket": "/s",
-        "bcm_lxd_url": "https://h:8443",
+        "bcm_own_lxd_url": "unix:///s",
+        "bcm_cluster_address": expected["ansible_host"],
+        "bcm_failure_domain": None,
+        "bcm_pool_source": None,
+        "bcm_prepare": True,
         **expected,
     }
+    # Instances are reached from the controller, by the same way and through the leader's LXD.
+    assert found.variables["bcm_lxd_url"] == f"ssh://{ssh}/s"
+
+
+def test_ways_to_the_leaders_lxd(site):
+    ways = [
+        ({"ssh": "h"}, "ssh://h", None),
+        ({"ssh": "h", "lxd_url": "https://h:8443"}, "https://h:8443", None),
+        ({"connection": "local"}, None, None),
+        ({"connection": "local", "lxd_socket": "/s"}, "unix:///s", "unix:///s"),
+        ({"connection": "local", "lxd_url": "https://h:8443"}, "https://h:8443", "https://h:8443"),
+    ]
+    for way, controller, own in ways:
+        found = site({"endpoints": [{"name": "e", **way}]})
+        assert (found.variables["bcm_lxd_url"], found.hosts["e"]["bcm_own_lxd_url"]) == (controller, own)
+
+
+def test_a_machine_is_made_ready_if_it_is_not_the_controller_itself(site):
+    ways = [({"ssh": "h"}, True), ({"connection": "local"}, False), ({"ssh": "h", "prepare": False}, False)]
+    ways.append(({"connection": "local", "prepare": True}, True))
+    for way, expected in ways:
+        assert site({"endpoints": [{"name": "e", **way}]}).hosts["e"]["bcm_prepare"] is expected
+
+
+def test_a_cluster(site):
+    endpoints = [
+        {"name": "rack-1", "ssh": "ops@10.9.0.1", "failure_domain": "cellar"},
+        {"name": "rack-10", "ssh": "rack-10.example", "address": "10.9.0.10", "pool_source": "/dev/sdb"},
+        {"name": "rack-12", "connection": "local", "address": "2001:db8::12"},
+    ]
+    found = site({"endpoints": endpoints, "pool": {"source": "/dev/sda"}})
+    assert found.groups["endpoints"] == ["rack-1", "rack-10", "rack-12"]
+    assert [found.hosts[name]["bcm_cluster_address"] for name in found.groups["endpoints"]] == [
+        "10.9.0.1",
+        "10.9.0.10",
+        "2001:db8::12",
+    ]
+    assert found.hosts["rack-1"]["bcm_failure_domain"] == "cellar"
+    spec = pool_spec(found.variables["bcm_pool"], found.groups["endpoints"], found.hosts, "test")
+    assert (spec["name"], spec["driver"], spec["config"]) == ("bcm-test", "btrfs", {"user.bcm.site": "test"})
+    members = {"rack-1": {"source": "/dev/sda"}, "rack-10": {"source": "/dev/sdb"}, "rack-12": {"source": "/dev/sda"}}
+    assert spec["members"] == members
+    alone = site({"endpoints": endpoints[1:2], "pool": {"source": "/dev/sda"}})
+    spec = pool_spec(alone.variables["bcm_pool"], ["rack-10"], alone.hosts, "test")
+    assert (spec["source"], "members" in spec) == ("/dev/sdb", False)
+
+
+def test_inner_networks_leave_room_for_vxlan(site):
+    found = site({"networks": {"gateway": {"mtu": 8950}}}).variables["bcm_networks"]
+    assert {network["name"]: network["mtu"] for network in found} == {"outside": None, "gateway": 8950, "cluster": 1450}
 
 
 def test_a_target_is_for_new_instances(site):
-    endpoints = [{"name": "a", "connection": "local"}, {"name": "b", "ssh": "b"}]
+    endpoints = [{"name": name, "ssh": f"10.9.0.{n}"} for n, name in enumerate("abc", 1)]
     found = site({"endpoints": endpoints, "tiers": {"manager": {"target": ["b", "a"]}, "bitcoin": {"target": "b"}}})
     places = {name: found.hosts[name]["bcm_endpoint"] for name in found.groups["instances"]}
     assert places == {"proxyhost-1": None, "manager-1": "b", "manager-2": "a", "manager-3": None, "bitcoin-1": "b"}
@@ -180,6 +239,18 @@ def test_images_labels_and_volumes(site):
     ]
     assert (host["bcm_image"], found.hosts["proxyhost-1"]["bcm_image"]) == ("golden", "base")
     assert found.hosts["proxyhost-1"]["bcm_engine_labels"] == {}
+
+
+def test_the_registry_has_a_volume_on_the_first_manager(site):
+    own = {"name": "ca", "size": "1GiB", "path": "/srv/ca"}
+    found = site({"registry": {"volume_size": "2048MiB"}, "tiers": {"manager": {"volumes": [own]}, "bitcoin": {}}})
+    volumes = {name: [one["name"] for one in found.hosts[name]["bcm_volumes"]] for name in found.groups["instances"]}
+    others = {"manager-2": ["ca"], "manager-3": ["ca"], "proxyhost-1": [], "bitcoin-1": []}
+    assert volumes == {"manager-1": ["ca", "registry"], **others}
+    volume = {"name": "registry", "size": "2GiB", "path": "/srv/registry"}
+    assert found.hosts["manager-1"]["bcm_volumes"][1] == {**volume, "options": {}}
+    assert found.variables["bcm_registry_volume"] == volume
+    assert site({}).variables["bcm_registry_volume"]["size"] == "5GiB"
 
 
 def test_a_node_without_further_words(site):
@@ -290,3 +361,13 @@ def test_no_port_stands_for_two_things():
 def test_the_default_volume_holds_the_chain_with_all_indexes(chain):
     everything = dict.fromkeys(_chains.INDEXES, True)
     assert _sizes.to_bytes(_chains.CHAINS[chain].default_volume) >= _chains.volume_minimum(chain, None, everything)
+
+
+def test_where_secrets_are_kept(site, tmp_path):
+    assert site({}).variables["bcm_secrets"] == {"backend": "directory"}
+    assert site({"secrets": {"backend": "pass"}}).variables["bcm_secrets"] == {"backend": "pass"}
+    vault = site({"secrets": {"backend": "vault"}}).variables["bcm_secrets"]
+    assert vault == {"backend": "vault", "vault": str(tmp_path / ".secrets.vault"), "vault_id": None}
+    declared = {"backend": "vault", "vault": "${VAULTS}/home.vault", "vault_id": "prod"}
+    vault = site({"secrets": declared}, {"VAULTS": "/vaults"}).variables["bcm_secrets"]
+    assert vault == {**declared, "vault": "/vaults/home.vault"}

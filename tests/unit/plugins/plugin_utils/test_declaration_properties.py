@@ -37,7 +37,8 @@ def tiers(draw):
         if block in blocks:
             continue
         blocks.add(block)
-        count = draw(st.sampled_from([1, 3, 5])) if name == "manager" else draw(st.integers(1, 13))
+        counts = {"proxyhost": st.just(1), "manager": st.sampled_from([1, 3, 5])}
+        count = draw(counts.get(name, st.integers(1, 13)))
         result[name] = {"count": count, "size": draw(SIZES), "labels": draw(st.dictionaries(NAMES, NAMES, max_size=2))}
     return result
 
@@ -48,8 +49,10 @@ def sites(draw):
     before = {
         **HEAD,
         "name": draw(st.from_regex(r"[a-z]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)),
+        "registry": {"volume_size": draw(st.sampled_from(["1GiB", "9GiB"]))},
         "endpoints": [
-            {"name": f"machine{n}", "ssh": f"h{n}", "lxd_url": "https://h:8443"} for n in range(draw(st.integers(1, 3)))
+            {"name": f"machine{n}", "ssh": f"h{n}", "address": f"192.0.2.{n}"}
+            for n in range(draw(st.sampled_from([1, 3])))
         ],
         "tiers": draw(tiers()),
     }
@@ -57,16 +60,17 @@ def sites(draw):
         before["stacks"] = {"bitcoin": {"wallet": draw(st.booleans())}}
     after = copy.deepcopy(before)
     for name, more in draw(tiers()).items():
-        if name in after["tiers"]:
+        if name == "proxyhost":
+            after["tiers"].setdefault(name, {"count": 1})
+        elif name in after["tiers"]:
             after["tiers"][name]["count"] += 2 * draw(st.integers(0, 4))
         elif all(_addresses.block(name, None) != _addresses.block(other, None) for other in after["tiers"]):
             after["tiers"][name] = more
     # What is there anyway grows or shrinks by being named; that is a change of count and not of what exists.
-    for name, least in (("proxyhost", 1), ("manager", 3)):
-        if name in after["tiers"] and name not in before["tiers"]:
-            after["tiers"][name] = {"count": max(least, after["tiers"][name]["count"])}
-    for n in range(draw(st.integers(0, 3))):
-        after["endpoints"].append({"name": f"more{n}", "ssh": f"m{n}"})
+    if "manager" in after["tiers"] and "manager" not in before["tiers"]:
+        after["tiers"]["manager"] = {"count": max(3, after["tiers"]["manager"]["count"])}
+    for n in range(draw(st.sampled_from([0, 2, 3]))):
+        after["endpoints"].append({"name": f"more{n}", "ssh": f"198.51.100.{n}"})
     order = draw(st.permutations(sorted(after["tiers"])))
     after["tiers"] = {name: after["tiers"][name] for name in order}
     assume(all(tier["count"] <= 250 for tier in after["tiers"].values()))

@@ -7,29 +7,15 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import os
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-PROGRAM = Path(__file__).parents[4] / "roles/registry_cache/files/registry_cache_trim.py"
 NOW = 1_800_000_000.0
 HOUR = 3600.0
 MIB = 2**20
-
-
-@pytest.fixture(scope="module", name="program")
-def fixture_program() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("registry_cache_trim", PROGRAM)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def add_blob(root: Path, content: bytes, used: float) -> str:

@@ -1,0 +1,127 @@
+# Copyright (c) 2026, the Bitcoin Cache Machine authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import socket
+import tempfile
+import threading
+import time
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.bcm.datacenter.plugins.module_utils._tor import (
+    Control,
+    TorError,
+    Visitor,
+    check_socket_path,
+    open_control,
+    through_socks,
+    words_of,
+)
+
+
+class FakeTor:
+    """A socket that answers each connection with what it was told to."""
+
+    def __init__(self, path: Path, talk: t.Callable[[socket.socket], None]) -> None:
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.bind(str(path))
+        self.socket.listen()
+        self.talk = talk
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def serve(self) -> None:
+        while True:
+            try:
+                connection = self.socket.accept()[0]
+            except OSError:
+                return
+            with connection:
+                self.talk(connection)
+
+
+@pytest.fixture
+def directory() -> t.Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="fake-tor-") as path:
+        yield Path(path)
+
+
+def socks(reply: int, banner: bytes = b"") -> t.Callable[[socket.socket], None]:
+    def talk(connection: socket.socket) -> None:
+        connection.recv(3)
+        connection.sendall(b"\x05\x00")
+        connection.recv(300)
+        connection.sendall(bytes([5, reply, 0, 1]) + b"\0" * 6 + banner)
+
+    return talk
+
+
+def test_the_first_line_of_the_service(directory: Path) -> None:
+    FakeTor(directory / "socks", socks(0, b"SSH-2.0-test\r\nmore"))
+    assert through_socks(directory / "socks", "x.onion", 22, 5) == (0, "SSH-2.0-test")
+
+
+def test_a_refusal_has_words(directory: Path) -> None:
+    FakeTor(directory / "socks", socks(0xF4))
+    reply, banner = through_socks(directory / "socks", "x.onion", 22, 5)
+    assert banner == ""
+    assert "client key" in words_of(reply)
+    assert words_of(0xEE) == "tor answers 0xEE"
+
+
+def test_control(directory: Path) -> None:
+    answers = {
+        b"AUTHENTICATE": b"250 OK\r\n",
+        b"GETINFO status/bootstrap-phase": b'250-status/bootstrap-phase=NOTICE BOOTSTRAP PROGRESS=14 TAG=x SUMMARY="Handshaking"\r\n250 OK\r\n',
+    }
+
+    def talk(connection: socket.socket) -> None:
+        with connection.makefile("rwb") as stream:
+            for line in stream:
+                stream.write(answers.get(line.strip(), b"510 Unrecognized command\r\n"))
+                stream.flush()
+
+    FakeTor(directory / "control", talk)
+    control = Control(directory / "control")
+    assert control.bootstrap() == (14, "Handshaking")
+    with pytest.raises(TorError, match=r"14 % .*Handshaking"):
+        control.wait_bootstrapped(time.monotonic() - 1)
+    with pytest.raises(TorError, match="refuses NONSENSE: 510"):
+        control.ask("NONSENSE")
+    control.close()
+
+
+def test_no_tor_is_there(directory: Path) -> None:
+    assert open_control(directory / "control") is None
+
+
+def test_a_path_that_is_too_long() -> None:
+    with pytest.raises(TorError, match="shorter"):
+        check_socket_path(Path("/" + "x" * 120))
+
+
+def test_a_visit_waits_for_what_is_expected(directory: Path) -> None:
+    replies = iter([0xF0, 0xF4, 0])
+
+    def talk(connection: socket.socket) -> None:
+        socks(next(replies))(connection)
+
+    FakeTor(directory / "socks", talk)
+    visitor = Visitor("tor", directory, [], None)
+    found = visitor.visit("x.onion", 22, "any", time.monotonic() + 20)
+    assert found["outcome"] == "refused"
+    assert visitor.visit("x.onion", 22, "reached", time.monotonic() + 20)["outcome"] == "reached"
+
+
+def test_a_mistyped_address_is_not_waited_for(directory: Path) -> None:
+    FakeTor(directory / "socks", socks(0xF6))
+    began = time.monotonic()
+    found = Visitor("tor", directory, [], None).visit("x.onion", 22, "reached", began + 60)
+    assert found["outcome"] == "failed"
+    assert "mistyped" in found["reason"]
+    assert time.monotonic() - began < 10
