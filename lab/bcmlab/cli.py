@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the Bitcoin Cache Machine authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""lab up | down | status | env | purge"""
+"""lab up | down | status | env | rack | purge"""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import sys
 import time
 from typing import Any
 
-from . import builder, downloads, hub, image, node, sitevars, state, world
+from . import builder, downloads, hub, image, node, rack, sitevars, state, tornet, world
 from .cache import Cache
 from .config import PROJECT, WORLD, Config, LabError, from_environment
 from .daemon import Daemon
@@ -70,6 +70,7 @@ class Up:
                     lambda: world.import_image(self.lxc, self.made["base"]),
                     ["base image", "pool and bridge"],
                 ),
+                Step("rack", rack.Rack(self.config).resume, ["pool and bridge"]),
                 Step("world", lambda: world.world(self.lxc), ["image into LXD", "image server"]),
                 Step("Docker Hub", lambda: hub.fill(self.config, self.made["hub"]), ["world", "Hub's images"]),
                 Step("signers", self.signers.ensure, ["packages"]),
@@ -136,9 +137,24 @@ def status(config: Config) -> dict[str, Any]:
     answer["daemon"] = {"pid": pid, "ours": pid is not None, "answers": answers, "socket": str(config.socket)}
     if not answers:
         return answer
+    try:
+        answer |= inside(config)
+    except LabError:
+        # It may have gone down since it was asked first.
+        if daemon.answers():
+            raise
+        answer["daemon"]["answers"] = False
+    return answer
+
+
+def inside(config: Config) -> dict[str, Any]:
+    """The part of it that its LXD knows."""
+    answer: dict[str, Any] = {}
     lxc = Lxc(config)
     instances = lxc.query(f"/1.0/instances?project={PROJECT}&recursion=1") or []
-    answer["instances"] = {item["name"]: item["status"] for item in instances}
+    answer["servers"] = rack.summary(instances)
+    others = [item for item in instances if item["name"] not in answer["servers"]]
+    answer["instances"] = {item["name"]: item["status"] for item in others}
     answer["sites"] = [name.removeprefix("bcm-") for name in projects_beside(lxc)]
     checks = {"images": (80, f"/images/{image.PRODUCTS}"), "docker_hub": (5000, "/v2/library/debian/tags/list")}
     answer["services"] = {name: world.answers(config.world, port, path) for name, (port, path) in checks.items()}
@@ -161,6 +177,8 @@ def tell(answer: dict[str, Any]) -> None:
     say(f"  LXD         runs, {'process ' + str(daemon['pid']) if daemon['ours'] else 'not started by the lab'}")
     for name, word in answer["instances"].items():
         say(f"  {name:<11} {word.lower()}")
+    for name, server in answer["servers"].items():
+        say(f"  {name:<11} server, {server['state']}, {server['address']}")
     for name, well in answer["services"].items():
         say(f"  {name:<11} {'answers' if well else 'does not answer'}")
     say(f"  sites       {', '.join(answer['sites']) or 'none'}")
@@ -234,12 +252,16 @@ def main(arguments: list[str] | None = None) -> int:
     show = commands.add_parser("status", help="say what stands; exit code 0 if the lab is up")
     show.add_argument("--json", action="store_true", help="for programs")
     commands.add_parser("env", help='print variables for a shell: eval "$(lab/lab env)"')
+    rack.add_arguments(commands.add_parser("rack", help="servers as they come out of the installer, reached by SSH"))
     remove = commands.add_parser("purge", help="remove the lab and all data in it")
     remove.add_argument("--sites", action="store_true", help="even if sites stand on it, with their data")
     remove.add_argument("--cache", action="store_true", help="and what is slow to make")
     commands.add_parser(
         "bitcoin-cli", help="ask the lab's own node, where its coins and its mining are", add_help=False
     )
+    private = commands.add_parser("tor", help="a private Tor network: up, down, status, remove")
+    private.add_argument("verb", choices=["up", "down", "status", "remove"])
+    private.add_argument("--json", action="store_true", help="of status, for programs")
     options, rest = parser.parse_known_args(arguments)
     if rest and options.command != "bitcoin-cli":
         parser.error(f"unknown arguments: {' '.join(rest)}")
@@ -253,6 +275,11 @@ def main(arguments: list[str] | None = None) -> int:
             env(config)
         elif options.command == "bitcoin-cli":
             return bitcoin_cli(config, rest)
+        elif options.command == "rack":
+            rack.command(config, options, say)
+        elif options.command == "tor":
+            with locked(config.directory / ".tor.lock", "the Tor network"):
+                return tornet.command(config, options.verb, options.json)
         elif options.command == "purge":
             purge(config, options.cache, options.sites)
         else:

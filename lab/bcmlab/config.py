@@ -75,6 +75,16 @@ class Config:
         return str(self.subnet[10])
 
     @property
+    def tornet(self) -> str:
+        """The address of the private Tor network."""
+        return str(self.subnet[11])
+
+    @property
+    def tor_vars(self) -> Path:
+        """What a tor has to know of the private network."""
+        return self.directory / "tor-vars.yml"
+
+    @property
     def images_url(self) -> str:
         """The simplestreams server."""
         return f"http://{self.world}/images"

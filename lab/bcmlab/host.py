@@ -33,9 +33,9 @@ def package_list(name: str) -> list[str]:
     return [word for line in lines for word in line.partition("#")[0].split()]
 
 
-def install_packages() -> str:
-    """Install what the machine lacks. Nothing else of the machine is changed for good."""
-    wanted = package_list("host")
+def install_packages(of: str = "host") -> str:
+    """Install what the machine lacks of a list. Nothing else of the machine is changed for good."""
+    wanted = package_list(of)
     query = run(["dpkg-query", "-W", "-f", "${Package} ${db:Status-Abbrev}\n", *wanted], check=False)
     have = {line.split()[0] for line in query.stdout.splitlines() if line.split()[1:] == ["ii"]}
     missing = [name for name in wanted if name not in have]

@@ -31,6 +31,29 @@ PRODUCTS = "streams/v1/images.json"
 # LXD's word for Debian's.
 LXD_ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64"}
 
+HOSTNAME = {"/etc/hostname": "{{ container.name }}\n"}
+SEED = "/var/lib/cloud/seed/nocloud-net"
+
+
+def _asked(kind: str, otherwise: str) -> str:
+    """A template of what an instance's configuration says to cloud-init, under the key of today or the older one."""
+    keys = (f'config_get("cloud-init.{kind}", "")', f'config_get("user.{kind}", "")')
+    return f"{{% if {keys[0]} %}}{{{{ {keys[0]} }}}}{{% elif {keys[1]} %}}{{{{ {keys[1]} }}}}{{% else %}}{otherwise}{{% endif %}}\n"
+
+
+# The files that tell a server what an image is, and which files the server writes into an instance that it makes of it.
+# LXD hands cloud-init its configuration through a socket. Of Incus cloud-init knows nothing: it finds it as files.
+METADATA = {
+    "lxd.tar.xz": HOSTNAME,
+    "incus.tar.xz": {
+        **HOSTNAME,
+        f"{SEED}/meta-data": "instance-id: {{ container.name }}\nlocal-hostname: {{ container.name }}\n",
+        f"{SEED}/user-data": _asked("user-data", "#cloud-config\n{}"),
+        f"{SEED}/vendor-data": _asked("vendor-data", "#cloud-config\n{}"),
+        f"{SEED}/network-config": _asked("network-config", "version: 2\nethernets: {eth0: {dhcp4: true}}"),
+    },
+}
+
 
 @dataclass(frozen=True)
 class BaseImage:
@@ -56,7 +79,7 @@ def base_image(cache: Cache, mirrors: Mirrors) -> tuple[BaseImage, bool]:
     packages = package_list("base-image")
     hook = RECIPES / "images" / "base-finish.sh"
     sources = sources_file(mirrors, SUITE)
-    key = content_key("base image 1", SUITE, arch, packages, hook, sources)
+    key = content_key("base image 2", SUITE, arch, packages, hook, sources)
 
     def make(folder: Path) -> None:
         (folder / "debian.sources").write_text(sources)
@@ -72,8 +95,9 @@ def base_image(cache: Cache, mirrors: Mirrors) -> tuple[BaseImage, bool]:
             folder,
         )
         now = datetime.datetime.now(datetime.UTC)
-        _write_metadata(folder / "lxd.tar.xz", LXD_ARCHITECTURES[arch], int(now.timestamp()))
-        info = describe(folder / "lxd.tar.xz", folder / "rootfs.squashfs", arch, now.strftime("%Y%m%d_%H%M%S"))
+        for server in METADATA:
+            _write_metadata(folder / server, LXD_ARCHITECTURES[arch], int(now.timestamp()))
+        info = describe(folder, arch, now.strftime("%Y%m%d_%H%M%S"))
         write_atomic(folder / "info.json", json.dumps(info, indent=2) + "\n")
 
     folder, made = cache.get_or_make(CACHE_KIND, key, make)
@@ -135,7 +159,11 @@ def pipe(producer: list[str], consumer: list[str], scratch: Path) -> None:
 def _write_metadata(path: Path, arch: str, created: int) -> None:
     build = path.parent / "metadata"
     (build / "templates").mkdir(parents=True)
-    (build / "templates" / "hostname.tpl").write_text("{{ container.name }}\n")
+    templates = {}
+    for target, text in METADATA[path.name].items():
+        name = f"{Path(target).name}.tpl"
+        (build / "templates" / name).write_text(text)
+        templates[target] = {"when": ["create", "copy"], "template": name}
     metadata = {
         "architecture": arch,
         "creation_date": created,
@@ -146,7 +174,7 @@ def _write_metadata(path: Path, arch: str, created: int) -> None:
             "architecture": arch,
             "description": f"Debian {SUITE} (cloud)",
         },
-        "templates": {"/etc/hostname": {"when": ["create", "copy"], "template": "hostname.tpl"}},
+        "templates": templates,
     }
     # JSON is YAML.
     (build / "metadata.yaml").write_text(json.dumps(metadata, indent=2) + "\n")
@@ -161,21 +189,31 @@ def _as_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
     return entry
 
 
-def describe(metadata: Path, rootfs: Path, arch: str, version: str) -> dict[str, Any]:
+def describe(folder: Path, arch: str, version: str) -> dict[str, Any]:
     """What simplestreams tells of the files."""
-    both = hashlib.sha256()
-    for path in (metadata, rootfs):
-        with path.open("rb") as handle:
-            while chunk := handle.read(1 << 20):
-                both.update(chunk)
+    rootfs = folder / "rootfs.squashfs"
+    # What a server takes for the image's fingerprint.
+    both = {name: _sha256_of_both(folder / name, rootfs) for name in METADATA}
     return {
         "architecture": arch,
         "version": version,
-        # LXD's fingerprint of the image.
-        "combined_sha256": both.hexdigest(),
-        "metadata": {"size": metadata.stat().st_size, "sha256": file_sha256(metadata)},
-        "rootfs": {"size": rootfs.stat().st_size, "sha256": file_sha256(rootfs)},
+        "combined_sha256": both["lxd.tar.xz"],
+        "metadata": {name: {"combined_squashfs_sha256": both[name], **_size(folder / name)} for name in METADATA},
+        "rootfs": _size(rootfs),
     }
+
+
+def _size(path: Path) -> dict[str, Any]:
+    return {"size": path.stat().st_size, "sha256": file_sha256(path)}
+
+
+def _sha256_of_both(*paths: Path) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as handle:
+            while chunk := handle.read(1 << 20):
+                digest.update(chunk)
+    return digest.hexdigest()
 
 
 def simplestreams(info: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -184,12 +222,7 @@ def simplestreams(info: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     product = f"debian:{SUITE}:{arch}:cloud"
     folder = f"images/debian/{SUITE}/{arch}/cloud/{version}"
     items = {
-        "lxd.tar.xz": {
-            "ftype": "lxd.tar.xz",
-            "path": f"{folder}/lxd.tar.xz",
-            "combined_squashfs_sha256": info["combined_sha256"],
-            **info["metadata"],
-        },
+        **{name: {"ftype": name, "path": f"{folder}/{name}", **item} for name, item in info["metadata"].items()},
         "rootfs.squashfs": {"ftype": "squashfs", "path": f"{folder}/rootfs.squashfs", **info["rootfs"]},
     }
     index = {
@@ -239,6 +272,8 @@ def publish(image: BaseImage, www: Path) -> str:
 
 def link_or_copy(source: Path, target: Path) -> None:
     """The same file under another name, without a second copy where the file system can."""
+    if target.exists() and target.samefile(source):
+        return
     temporary = target.with_name(f".{target.name}.{os.getpid()}.new")
     temporary.unlink(missing_ok=True)
     try:

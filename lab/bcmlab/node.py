@@ -41,16 +41,26 @@ def ensure(lxc: Lxc, built: Path) -> str:
     if height(lxc) is None:
         lxc.exec(WORLD, "systemctl", "start", "bitcoind", timeout=180)
     blocks = wait_answers(lxc)
-    if f'"{WALLET}"' not in cli(lxc, "listwallets"):
-        found = f'"{WALLET}"' in cli(lxc, "listwalletdir")
-        call, name = ("loadwallet", "filename") if found else ("createwallet", "wallet_name")
-        cli(lxc, "-named", call, f"{name}={WALLET}", "load_on_startup=true")
+    open_wallet(lxc)
     if blocks < COINS:
         cli(lxc, f"-rpcwallet={WALLET}", "-generate", str(COINS - blocks))
     if blocks < COINS + MATURITY:
         cli(lxc, "generatetodescriptor", str(COINS + MATURITY - max(blocks, COINS)), "raw(51)")
         did = f"{did or 'has'} with {COINS + MATURITY} blocks"
     return did
+
+
+def open_wallet(lxc: Lxc) -> None:
+    """The lab's wallet, made where there is none. A node that has just started may be loading it by itself meanwhile."""
+    if f'"{WALLET}"' in cli(lxc, "listwallets"):
+        return
+    found = f'"{WALLET}"' in cli(lxc, "listwalletdir")
+    call, name = ("loadwallet", "filename") if found else ("createwallet", "wallet_name")
+    try:
+        cli(lxc, "-named", call, f"{name}={WALLET}", "load_on_startup=true")
+    except LabError:
+        if f'"{WALLET}"' not in cli(lxc, "listwallets"):
+            raise
 
 
 def cli(lxc: Lxc, *arguments: str) -> str:

@@ -1,0 +1,129 @@
+# Copyright (c) 2026, the Bitcoin Cache Machine authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A site on three servers, as it stands after site.yml: one LXD, one Swarm, one network, whichever server an instance is on."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
+
+from standing import CHECKOUT, LAB_DIR, Site, lab, node_answers, wait_for
+
+SERVERS = ("rack-1", "rack-2", "rack-3")
+# What is around a packet that ping fills: headers of IPv4 and of ICMP.
+HEADERS = 28
+
+
+class RackSite(Site):
+    """The site, looked at through whichever server one asks."""
+
+    def on(self, server: str, *argv: str, timeout: int = 120) -> subprocess.CompletedProcess[str]:
+        """Run one command on a server as root."""
+        options = ["-F", "none", "-o", "BatchMode=yes", "-o", "ConnectTimeout=5", "-i", str(LAB_DIR / "rack-key")]
+        known = ["-o", f"UserKnownHostsFile={LAB_DIR / 'rack-known_hosts'}"]
+        login = f"debian@{self.hostvars[server]['ansible_host']}"
+        return subprocess.run(
+            ["ssh", *options, *known, login, f"sudo {shlex.join(argv)}"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+    def query(self, path: str, server: str = "rack-1") -> Any:
+        done = self.on(server, "lxc", "query", path)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def run(self, instance: str, *argv: str, timeout: int = 120) -> subprocess.CompletedProcess[str]:
+        return self.on("rack-1", "lxc", "--project", self.project, "exec", instance, "--", *argv, timeout=timeout)
+
+    def members(self) -> dict[str, str]:
+        return {item["server_name"]: item["status"] for item in self.query("/1.0/cluster/members?recursion=1")}
+
+    def places(self) -> dict[str, str]:
+        """The server that each instance is on."""
+        listed = self.query(f"/1.0/instances?recursion=1&project={self.project}")
+        return {item["name"]: item["location"] for item in listed}
+
+    def managers(self) -> dict[str, str]:
+        """What the first manager says of the others."""
+        words = self.ask("manager-1", "docker", "node", "ls", "--format", "{{.Hostname}} {{.Status}}")
+        return dict(line.split() for line in words.splitlines())
+
+
+@pytest.fixture(scope="session")
+def site() -> Iterator[RackSite]:
+    """The site. Whoever runs these tests has run site.yml before (`make rack` does). Its servers are switched on afterwards."""
+    yield RackSite.read(CHECKOUT / "inventories/lab-rack")
+    lab("rack", "on", *SERVERS)
+
+
+def test_three_servers_are_one_cluster_with_a_manager_on_each(site: RackSite) -> None:
+    assert site.members() == dict.fromkeys(SERVERS, "Online")
+    places = site.places()
+    assert set(places) == set(site.instances)
+    assert {places[manager] for manager in site.tier("manager")} == set(SERVERS)
+    volumes = site.query(f"/1.0/storage-pools/{site.project}/volumes/custom?recursion=1&project={site.project}")
+    assert {volume["name"]: volume["location"] for volume in volumes} == {
+        "bitcoin-1-bitcoin": places["bitcoin-1"],
+        "manager-1-registry": places["manager-1"],
+    }
+
+
+def test_all_of_it_works(site: RackSite, tmp_path: Path) -> None:
+    assert site.verify(tmp_path)["works"]
+    assert json.loads(site.ask("bitcoin-1", "bitcoin-cli", "getblockchaininfo"))["chain"] == "regtest"
+
+
+def test_full_size_packets_between_servers(site: RackSite) -> None:
+    mtu = site.network("cluster")["mtu"]
+    for manager in ("manager-2", "manager-3"):
+        ping = ["ping", "-n", "-c", "3", "-i", "0.2", "-W", "2", "-M", "do", site.address(manager, "cluster")]
+        assert site.run("manager-1", *ping, "-s", str(mtu - HEADERS)).returncode == 0
+        assert site.run("manager-1", *ping, "-s", str(mtu - HEADERS + 1)).returncode != 0
+
+
+def test_the_inner_networks_end_at_the_servers(site: RackSite) -> None:
+    for server in SERVERS:
+        for network in ("gateway", "cluster"):
+            bridge = site.network(network)["bridge"]
+            (link,) = json.loads(site.on(server, "ip", "-j", "address", "show", "dev", bridge).stdout)
+            assert [item for item in link["addr_info"] if item["scope"] != "link"] == []
+
+
+def test_a_server_without_power(site: RackSite, tmp_path: Path) -> None:
+    """One with a manager and nothing that there is once only."""
+    places = site.places()
+    needed = {"rack-1", places["proxyhost-1"], places["bitcoin-1"], places["manager-1"]}
+    spare = [server for server in SERVERS if server not in needed]
+    assert spare, f"of three servers each has something that there is once: {places}"
+    lost = next(name for name, place in places.items() if place == spare[0])
+    block = site.ask("bitcoin-1", "bitcoin-cli", "getbestblockhash")
+    lab("rack", "off", spare[0])
+    try:
+        wait_for("word of the loss", lambda: site.members()[spare[0]] == "Offline", 90)
+        wait_for("word of the manager", lambda: site.managers()[lost] == "Down", 90)
+        assert node_answers(site)
+        report = site.verify(tmp_path)
+        assert not report["works"]
+        wrong = {(part["host"], part["part"]) for part in report["parts"] if not part["works"]}
+        assert (lost, "the instance itself") in wrong
+        # The others miss what was on it, and nothing else.
+        assert ("bitcoin-1", f"Mirror of Docker Hub on {lost}") in wrong
+        assert {host for host, part in wrong if lost not in part} <= {lost, *site.tier("manager")}, wrong
+    finally:
+        lab("rack", "on", spare[0])
+    wait_for("a site that works again", lambda: site.verify(tmp_path)["works"], 240, every=5)
+    assert site.members() == dict.fromkeys(SERVERS, "Online")
+    assert site.ask("bitcoin-1", "bitcoin-cli", "getbestblockhash") == block
