@@ -1,0 +1,145 @@
+# Copyright (c) 2026, the Bitcoin Cache Machine authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What somebody inside reaches through the gateway, and what not. The gateway has been restarted before."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from testinfra.host import Host
+
+PROXY = "198.18.70.10"
+CLIENT = "198.18.70.11"
+INSIDE = "198.18.64.1"
+ASK = (Path(__file__).parent / "ask.py").read_text()
+REFUSED = 403
+
+
+@pytest.fixture(scope="module")
+def gateway(instance: Callable[[str], Host]) -> Host:
+    return instance("egress-1")
+
+
+@pytest.fixture(scope="module")
+def client(instance: Callable[[str], Host]) -> Host:
+    """A neighbour, once the proxy is up again."""
+    host = instance("egress-client")
+    connects = f"until timeout 2 bash -c '</dev/tcp/{PROXY}/3128'; do sleep 0.2; done"
+    assert host.run("timeout 60 bash -c %s", connects).rc == 0, "the proxy did not come back within 60 s"
+    return host
+
+
+@pytest.fixture(scope="module")
+def answers(client: Host) -> Callable[..., dict[str, int]]:
+    def ask(*requests: str) -> dict[str, int]:
+        said = client.check_output("python3 -c %s %s 3128 " + " ".join(["%s"] * len(requests)), ASK, PROXY, *requests)
+        found: dict[str, int] = json.loads(said)
+        return found
+
+    return ask
+
+
+def test_what_was_declared_is_reached(answers: Callable[..., dict[str, int]], lab: dict[str, Any]) -> None:
+    mirror = lab["mirrors"]["apt"]["debian"]
+    release = f"GET {mirror}/dists/trixie/InRelease"
+    downloads = f"GET {lab['mirrors']['downloads']['bitcoin']}/"
+    tunnel = f"CONNECT {urlsplit(mirror).hostname}:443"
+    found = answers(release, downloads, tunnel)
+    assert found[release] == 200
+    # A private address, declared for this one port; what its server makes of the path is its own business.
+    assert found[downloads] != REFUSED
+    # Whether the mirror speaks TLS is its own business too.
+    assert found[tunnel] != REFUSED
+
+
+def test_nothing_else_is(answers: Callable[..., dict[str, int]], lab: dict[str, Any]) -> None:
+    archive = urlsplit(lab["mirrors"]["apt"]["debian"]).hostname
+    downloads = urlsplit(lab["mirrors"]["downloads"]["bitcoin"]).hostname
+    hub = lab["mirrors"]["registries"]["docker.io"]
+    found = answers(
+        # Other names
+        "GET http://example.org/",
+        "CONNECT example.org:443",
+        # Other ports of names that may be reached
+        f"GET http://{archive}:8080/",
+        f"CONNECT {archive}:80",
+        f"CONNECT {archive}:22",
+        f"GET http://{downloads}:22/",
+        # What the caches are for
+        f"GET {hub}/v2/",
+        "CONNECT registry-1.docker.io:443",
+        "CONNECT auth.docker.io:443",
+        # A declared name that leads inside
+        "GET http://inside.example/",
+        "CONNECT inside.example:443",
+        # Addresses
+        "GET http://127.0.0.1/",
+        "GET http://10.0.0.1/",
+        "GET http://100.64.0.1/",
+        "GET http://169.254.169.254/latest/meta-data/",
+        "GET http://172.16.0.1/",
+        "GET http://192.168.0.1/",
+        f"GET http://{INSIDE}/",
+        "GET http://224.0.0.1/",
+        "GET http://1.1.1.1/",
+        "GET http://[::1]/",
+        "GET http://[::ffff:10.0.0.1]/",
+        "GET http://[fd00::1]/",
+        "GET http://[fe80::1]/",
+        # The proxy's own pages
+        f"GET http://{PROXY}:3128/squid-internal-mgr/menu",
+    )
+    assert {request: status for request, status in found.items() if status != REFUSED} == {}
+
+
+def test_a_package_comes_from_the_cache_the_second_time(gateway: Host, client: Host) -> None:
+    """A large one: Squid's own bound is 4 MB."""
+    fetch = f"""
+        cd "$(mktemp -d)"
+        proxy="-o Acquire::http::Proxy=http://{PROXY}:3128"
+        apt-get $proxy -qq update
+        apt-get $proxy -qq download docker-cli
+        rm docker-cli_*
+        apt-get $proxy -qq download docker-cli
+        stat --format %s docker-cli_*"""
+    assert int(client.check_output("sh -ceu %s", fetch)) > 4 * 2**20
+    log = gateway.check_output(
+        "journalctl --identifier=squid --identifier='(squid-1)' --output=cat --grep='docker-cli_.*deb'"
+    )
+    assert "TCP_MISS" in log.splitlines()[-2]
+    assert "HIT/200" in log.splitlines()[-1]
+
+
+def listen(host: Host, port: int) -> None:
+    host.check_output(f"systemd-run --unit=scenario-{port} --collect python3 -m http.server {port}")
+    here = f"until bash -c '</dev/tcp/127.0.0.1/{port}'; do sleep 0.1; done"
+    assert host.run("timeout 30 bash -c %s", here).rc == 0
+
+
+def test_nothing_else_of_the_gateway_answers(gateway: Host, client: Host) -> None:
+    listen(gateway, 8099)
+    tried = {port: client.run(f"timeout 2 bash -c '</dev/tcp/{PROXY}/{port}'").rc == 0 for port in (3128, 8099, 22, 53)}
+    assert tried == {3128: True, 8099: False, 22: False, 53: False}
+
+
+def test_the_gateway_forwards_nothing_and_stays_out_of_private_networks(gateway: Host, client: Host) -> None:
+    assert "policy drop" in gateway.check_output("nft list chain inet bcm_gateway forward")
+    # Refused at once by its own firewall: somebody who has got onto it gets no further.
+    listen(client, 8098)
+    said = gateway.run(f"timeout 5 bash -c '</dev/tcp/{CLIENT}/8098'")
+    assert said.rc == 1
+    assert "refused" in said.stderr
+
+
+def test_another_one_of_the_clients_networks(refusal: Callable[..., str]) -> None:
+    message = refusal(egress_proxy_clients=["198.18.64.0/20", "home"], egress_proxy_resolver="dns.example")
+    assert "egress_proxy_clients" in message
+    assert "home" in message
+    assert "egress_proxy_resolver" in message
+    assert "dns.example" in message
