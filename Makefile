@@ -6,10 +6,10 @@ SHELL := /bin/bash
 SITE ?= inventories/lab
 
 .DEFAULT_GOAL := help
-.PHONY: help site verify destroy test lint unit sanity build integration molecule e2e clean venv
+.PHONY: help site verify destroy test lint unit sanity build core integration rack molecule e2e soak benchmark benchmark-plugins reference clean venv
 
 help: ## Say what there is to make
-	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 28
 
 site: ## Bring up a site: SITE=inventories/lab (default), inventories/standalone, …; ARGS="--check --diff"
 	@scripts/site $(SITE) $(ARGS)
@@ -24,20 +24,36 @@ test: ## Run every test, with all that they need set up first
 	@tests/run
 
 lint: ## Static checks
-unit: ## Unit tests, by pytest and by ansible-test
+unit: ## Unit tests, by ansible-test and, of the lab, by pytest
 sanity: ## ansible-test sanity
-build: ## Build the tarball, install it elsewhere, use it from there
-lint unit sanity build:
+build: ## Build the tarball, let galaxy-importer look at it, use it from elsewhere
+core: ## Tests on ansible-core 2.21 and Python 3.13, in a Debian 13 of the lab
+lint unit sanity build core:
 	@tests/run $@
 
-integration: ## The modules against a real LXD: TARGET=lxd_instance
+integration: ## The modules against a real LXD and a real Incus: TARGET=lxd_instance
 	@tests/run integration $(TARGET)
+
+rack: ## Servers of the lab, and a site on three of them: TEST=tests/rack/test_servers.py
+	@tests/run rack $(TEST)
 
 molecule: ## The roles in real containers, each by itself: SCENARIO=egress_proxy
 	@tests/run molecule $(SCENARIO)
 
 e2e: ## The whole site: TEST=tests/e2e/test_reach.py
 	@tests/run e2e $(TEST)
+
+soak: ## What takes too long for every run: a site's making killed at other moments
+	@tests/run soak
+
+benchmark: ## Measure a site from nothing against a bare script of the same operations
+	@benchmarks/run $(ARGS)
+
+benchmark-plugins: ## Measure connection, inventory and modules against those of community.general
+	@benchmarks/plugins $(ARGS)
+
+reference: ## Write docs/reference and the tables of the roles' READMEs from the documentation in the code
+	@venv=$${BCM_VENV:-$$(scripts/venv test)} && PATH=$$venv/bin:$$PATH && scripts/role-readmes && scripts/reference
 
 venv: ## Make the Python environment of the tests and print where it is
 	@scripts/venv test

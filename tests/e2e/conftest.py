@@ -9,12 +9,14 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from standing import CHECKOUT, LXD_ENV, Site, declaration, play
+from neighbour import all_but, somebody
+from standing import CHECKOUT, LXD_ENV, Site, declaration, lxc, node_answers, play, wait_for
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +30,18 @@ def site() -> Site:
     return found
 
 
+@pytest.fixture
+def whole(site: Site) -> Iterator[None]:
+    """Whatever a test leaves behind, instances and engines run after it, and the node answers."""
+    yield
+    for host, running in site.running().items():
+        if not running:
+            lxc("start", host, project=site.project)
+    for host in site.engines:
+        site.ask(host, "systemctl", "start", "docker")
+    wait_for("site's own node", lambda: node_answers(site), 120, every=3)
+
+
 @pytest.fixture(scope="session")
 def other_site(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A second site on the same machine: no more of it than its fabric. Afterwards nothing of it is left."""
@@ -37,3 +51,42 @@ def other_site(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     yield Site.read(inventory)
     gone = play("playbooks/destroy.yml", "-e", "confirm=e2e-other", "-e", "data=true", inventory=inventory)
     assert gone.status == 0, gone.text[-3000:]
+
+
+# The last ones, in this order: a whole site is made once for both.
+LAST = ["test_kills.py", "test_destroy.py"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LAST.index(item.path.name) if item.path.name in LAST else -1)
+
+
+@pytest.fixture(scope="session")
+def declared(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A whole second site that is not made yet, on a machine that somebody else uses too. At the end it is gone."""
+    inventory = declaration(
+        tmp_path_factory.mktemp("second"),
+        name="name: e2e-second",
+        pool="pool: {size: 20GiB}",
+        **{"    volume_size": "    volume_size: 5GiB\n    wallet: true"},
+    )
+    taken_away = ("playbooks/destroy.yml", "-e", "confirm=e2e-second", "-e", "data=true")
+    # What a test run that was killed has left.
+    before = play(*taken_away, inventory=inventory)
+    assert before.status == 0, before.text[-3000:]
+    with somebody(site.hostvars["standalone"]["bcm_mirrors"]["images"]):
+        yield Site.read(inventory)
+        after = play(*taken_away, inventory=inventory)
+        assert after.status == 0, after.text[-3000:]
+
+
+@pytest.fixture(scope="session")
+def machine(site: Site, declared: Site) -> dict[str, Any]:
+    """What is on the machine without the second site."""
+    return all_but(declared, "somebody", busy=site.project)
+
+
+@pytest.fixture(scope="session")
+def second(declared: Site, machine: dict[str, Any]) -> Site:
+    """The second site, for whoever makes it."""
+    return declared

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -14,11 +15,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 LAB_DIR = Path(os.environ.get("BCM_LAB_DIR", "/var/lib/bcm-lab"))
 LXD_ENV = {"LXD_DIR": str(LAB_DIR / "lxd")}
+LAB = CHECKOUT / "lab" / "lab"
 WORLD = "198.18.0.10"
 
 
@@ -50,16 +52,22 @@ class Run:
         return run
 
 
-def play(playbook: str, *arguments: str, inventory: Path, env: dict[str, str] | None = None, timeout: int = 900) -> Run:
-    """Run a playbook of the checkout."""
-    whole = {
+def play_env() -> dict[str, str]:
+    """The environment in which a playbook tells what it does, an event a line."""
+    return {
         **os.environ,
         **LXD_ENV,
         "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.jsonl",
         "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
         "ANSIBLE_FORCE_COLOR": "0",
-        **(env or {}),
     }
+
+
+def play(
+    playbook: str, *arguments: str, inventory: Path, env: dict[str, str] | None = None, timeout: int = 1500
+) -> Run:
+    """Run a playbook of the checkout."""
+    whole = {**play_env(), **(env or {})}
     argv = ["ansible-playbook", playbook, "-i", str(inventory), *arguments]
     return Run.read(
         subprocess.run(
@@ -81,6 +89,14 @@ def lxc(*arguments: str, project: str | None = None, check: bool = True, timeout
     if check:
         assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def lab(*arguments: str, check: bool = True, timeout: int = 600) -> str:
+    """Run the lab's command."""
+    done = subprocess.run([LAB, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout)
+    if check:
+        assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
 
 
 def lxd_state() -> dict[str, Any]:
@@ -111,7 +127,7 @@ class Site:
     groups: dict[str, list[str]]
 
     @classmethod
-    def read(cls, inventory: Path) -> Site:
+    def read(cls, inventory: Path) -> Self:
         done = subprocess.run(
             ["ansible-inventory", "-i", str(inventory), "--list"],
             cwd=CHECKOUT,
@@ -172,6 +188,18 @@ class Site:
         listing = json.loads(lxc("list", "--format", "json", project=self.project))
         return {item["name"]: item["status"] == "Running" for item in listing}
 
+    @property
+    def store(self) -> Path:
+        """Where its secrets lie."""
+        return Path("/var/lib/bcm/sites") / self.name / "secrets"
+
+    def secrets(self) -> dict[str, str]:
+        """Its secrets, each as a hash."""
+        if not self.store.exists():
+            return {}
+        whole = [path for path in self.store.iterdir() if not path.name.startswith(".")]
+        return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in whole}
+
     def play(self, playbook: str, *arguments: str, **options: Any) -> Run:
         return play(playbook, *arguments, **{"inventory": self.inventory, **options})
 
@@ -183,6 +211,18 @@ class Site:
         report: dict[str, Any] = json.loads(file.read_text())
         assert report["works"] == (run.status == 0), "verify.yml says one thing and its exit code another"
         return report
+
+
+def bitcoin_container(site: Site, node: str = "bitcoin-1") -> str:
+    """The container that runs the node's bitcoind."""
+    listed = site.ask(node, "docker", "ps", "--no-trunc", "--quiet", "--filter", f"label=bcm.node={node}").split()
+    assert len(listed) == 1, f"{node} has {len(listed)} containers of its node"
+    return listed[0]
+
+
+def node_answers(site: Site, node: str = "bitcoin-1") -> bool:
+    """Whether the node's bitcoind runs as a service and answers."""
+    return site.run(node, "bitcoin-cli", "getbestblockhash").returncode == 0
 
 
 def wait_for(what: str, looks: Callable[[], Any], seconds: float, every: float = 1.0) -> Any:

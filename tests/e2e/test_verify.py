@@ -28,7 +28,19 @@ class Breakage:
     broken: list[str]
     mended: list[str]
     where: str = ""
+    # What ends well on the host as soon as it is broken, where that takes its time.
+    seen: tuple[str, ...] = ("true",)
 
+
+# A certificate that is nobody's but its own, and the site's own back again.
+TLS = "/etc/private-registry"
+STRANGE = f"""
+cp -a {TLS}/tls.crt {TLS}/tls.key /root/
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 90 -subj /CN=registry.lab.bcm.internal \\
+  -addext subjectAltName=DNS:registry.lab.bcm.internal -keyout {TLS}/tls.key -out {TLS}/tls.crt 2>/dev/null
+systemctl reload nginx
+"""
+OWN = f"mv /root/tls.crt /root/tls.key {TLS}/; systemctl reload nginx"
 
 # Of one round, none hides another.
 ROUNDS = [
@@ -43,7 +55,8 @@ ROUNDS = [
         Breakage("manager-1", "Registry for what the site builds", "registry.lab.bcm.internal:5443/v2/",
                  ["systemctl", "stop", "private-registry"], ["systemctl", "start", "private-registry"]),
         Breakage("bitcoin-1", "bitcoind", "", ["docker", "service", "scale", "--detach", "bitcoin-bitcoin-1=0"],
-                 ["docker", "service", "scale", "--detach", "bitcoin-bitcoin-1=1"], where="manager-1"),
+                 ["docker", "service", "scale", "--detach", "bitcoin-bitcoin-1=1"], where="manager-1",
+                 seen=("sh", "-c", "! docker ps --quiet --filter label=bcm.node=bitcoin-1 | grep .")),
         Breakage("manager-2", "Cache of docker.io", "does not answer", ["systemctl", "stop", "nginx"],
                  ["systemctl", "start", "nginx"]),
     ],
@@ -53,6 +66,7 @@ ROUNDS = [
                  ["systemctl", "start", "bcm-gateway-firewall", "squid", "nginx"]),
         Breakage("bitcoin-1", "Docker", "docker.service is", ["systemctl", "stop", "docker.socket", "docker"],
                  ["systemctl", "start", "docker", "bcm-data-services"]),
+        Breakage("manager-1", "Certificate of the registry", "is not one to trust", ["sh", "-ec", STRANGE], ["sh", "-ec", OWN]),
         Breakage("bitcoin-1", "Data services are stopped before Docker", "bcm-data-services.service is",
                  ["true"], ["true"]),
     ],
@@ -72,6 +86,8 @@ def broken(site: Site, things: list[Breakage]) -> Iterator[None]:
             where = thing.where or thing.host
             stack.callback(site.run, where, *thing.mended)
             site.ask(where, *thing.broken)
+        for thing in things:
+            wait_for(f"end of {thing.part}", lambda thing=thing: site.run(thing.host, *thing.seen).returncode == 0, 60)  # type: ignore[misc]
         yield
 
 

@@ -31,7 +31,10 @@ WITHOUT = (
     "molecule",
     "tests/run",
     "tests/gates",
+    "tests/doubles",
     "tests/e2e",
+    "tests/rack",
+    "tests/genuine",
     "tests/unit/lab",
 )
 # ansible-test fetches pip's installer from a host of its own. This stands in for it: pip as it comes with Python.

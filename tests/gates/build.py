@@ -1,7 +1,9 @@
 # Copyright (c) 2026, the Bitcoin Cache Machine authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Build the tarball, install it in an empty place, and use it from there as somebody without this checkout would."""
+"""Build the tarball, let Galaxy's importer look at it, install it in an empty place, and use it from there as somebody
+without this checkout would.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +30,16 @@ PLUGIN_TYPES = (
     "cache",
     "become",
 )
+# What Galaxy itself does with a collection, but for what other parts of the tests do (ansible-test, ansible-lint).
+IMPORTER = """\
+[galaxy-importer]
+check_changelog = True
+check_required_tags = True
+run_ansible_doc = True
+run_ansible_lint = False
+run_ansible_test = False
+run_flake8 = False
+"""
 # What the tarball has no use for.
 UNWANTED = ("collections/", "lab/", "tests/", "scripts/", "molecule/", ".ci/", "ansible.cfg", "Makefile")
 
@@ -41,6 +53,27 @@ def run(*argv: str | Path, cwd: Path, env: dict[str, str]) -> str:
         print(done.stdout)
         sys.exit(f"exit code {done.returncode}")
     return done.stdout
+
+
+def imported(tarball: Path, tmp: Path, env: dict[str, str]) -> None:
+    """Galaxy's importer takes it, without a warning."""
+    config = tmp / "galaxy-importer.cfg"
+    config.write_text(IMPORTER)
+    argv = [sys.executable, "-m", "galaxy_importer.main", str(tarball)]
+    print("+", *argv, flush=True)
+    done = subprocess.run(
+        argv,
+        cwd=tmp,
+        env={**env, "GALAXY_IMPORTER_CONFIG": str(config)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    lines = [line for line in done.stdout.splitlines() if line and not line.startswith("Loading ")]
+    print("\n".join(lines))
+    if done.returncode or any(line.startswith(("WARNING", "ERROR")) for line in lines):
+        sys.exit("galaxy-importer complains")
 
 
 def main() -> None:
@@ -59,6 +92,8 @@ def main() -> None:
         print(f"{tarball.name}: {tarball.stat().st_size // 1024} KiB, {len(members)} files")
         if superfluous := [m for m in members if m.startswith(UNWANTED)]:
             sys.exit(f"the tarball carries what only the checkout needs: {', '.join(superfluous[:10])}")
+
+        imported(tarball, tmp, env)
 
         # Its dependencies are there already, in the Python environment.
         run("ansible-galaxy", "collection", "install", tarball, "-p", out, "--no-deps", "--offline", cwd=tmp, env=env)

@@ -55,6 +55,7 @@ def findings() -> Iterator[str]:
                 if re.search(rf"(?<![\w.-]){re.escape(host)}(?![\w-])", line):
                     yield f"{name}:{number}: names {host}, which belongs to the settings of a machine"
     yield from roles()
+    yield from scenarios()
     yield from action_group()
 
 
@@ -64,6 +65,15 @@ def roles() -> Iterator[str]:
         for needed in ("meta/argument_specs.yml", "meta/main.yml", "README.md"):
             if not (role / needed).is_file():
                 yield f"roles/{role.name}: no {needed}"
+
+
+def scenarios() -> Iterator[str]:
+    """Each says in the way of its verifier what it proves: molecule is content with a scenario that says nothing."""
+    for scenario in sorted(p.parent for p in (CHECKOUT / "molecule").glob("*/molecule.yml")):
+        verifier = yaml.safe_load((scenario / "molecule.yml").read_text()).get("verifier", {}).get("name", "testinfra")
+        pattern = "tests/test_*.py" if verifier == "testinfra" else "verify.yml"
+        if not any(scenario.glob(pattern)):
+            yield f"molecule/{scenario.name}: its verifier is {verifier}, and there is no {pattern}"
 
 
 def action_group() -> Iterator[str]:

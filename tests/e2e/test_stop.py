@@ -1,0 +1,181 @@
+# Copyright (c) 2026, the Bitcoin Cache Machine authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A data service whose stop takes a minute has stopped cleanly, whatever it is that stops it.
+
+Deployed as the README of the role docker_engine tells. One manager at a time goes down, so that the Swarm keeps its majority.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from standing import Site, lxc, wait_for
+
+SECONDS = 60
+GRACE = 120
+# Longer than Swarm waits in an update before it starts the new task beside the old one.
+UPDATE_SECONDS = 75
+PROGRAM = """
+echo started >> /data/log
+trap 'echo asked >> /data/log; sleep "$STOP"; echo stopped >> /data/log; sync; exit 0' TERM
+while :; do sleep 1 & wait $!; done
+"""
+BACK = 120
+
+
+@dataclass
+class DataService:
+    """A service on one host, which writes down what happens to it."""
+
+    site: Site
+    host: str
+    seconds: int
+
+    @property
+    def name(self) -> str:
+        return f"e2e-stop-{self.host}"
+
+    @property
+    def directory(self) -> str:
+        return f"/srv/{self.name}"
+
+    def manager(self, *argv: str) -> str:
+        return self.site.ask("manager-1", "docker", "service", *argv)
+
+    def deploy(self) -> None:
+        self.site.ask(self.host, "mkdir", "--parents", self.directory)
+        mounts = [f"type=bind,src={path},dst={path},ro" for path in ("/run/bcm", "/usr/local/lib/bcm")]
+        mounts.append(f"type=bind,src={self.directory},dst=/data")
+        self.manager(
+            "create", "--quiet", "--detach", "--no-resolve-image", f"--name={self.name}", f"--hostname={self.host}",
+            f"--constraint=node.hostname=={self.host}", "--endpoint-mode=dnsrr", f"--env=STOP={self.seconds}",
+            f"--stop-grace-period={GRACE}s", f"--container-label=bcm.stop-grace={GRACE}", "--restart-condition=any",
+            "--update-order=stop-first", *(f"--mount={mount}" for mount in mounts),
+            "--entrypoint=/usr/local/lib/bcm/bcm-hold",
+            "debian:13-slim", "--lock", "/data/lock", "sh", "-c", PROGRAM,
+        )  # fmt: skip
+        self.wait_for_log("started")
+
+    def remove(self) -> None:
+        self.manager("rm", self.name)
+        wait_for(f"end of {self.name}", lambda: not self.containers("--all"), GRACE)
+        self.site.ask(self.host, "rm", "--recursive", self.directory)
+
+    def containers(self, *options: str) -> list[str]:
+        argv = ["docker", "ps", "--quiet", "--no-trunc", f"--filter=label=com.docker.swarm.service.name={self.name}"]
+        return self.site.ask(self.host, *argv, *options).split()
+
+    def task(self) -> str:
+        (task,) = self.manager("ps", "--quiet", "--no-trunc", "--filter=desired-state=running", self.name).split()
+        return task
+
+    def log(self) -> list[str]:
+        return self.site.run(self.host, "cat", f"{self.directory}/log").stdout.split()
+
+    def wait_for_log(self, *lines: str) -> None:
+        """Exactly this has happened to it."""
+        wait_for(f"{', '.join(lines)} of {self.name}", lambda: self.log() == list(lines), BACK)
+
+    def is_stopped_cleanly_by(self, way: Callable[[], object]) -> None:
+        task = self.task()
+        way()
+        assert self.log()[:3] == ["started", "asked", "stopped"]
+        # It comes back by itself, once.
+        self.wait_for_log("started", "asked", "stopped", "started")
+        # Of the container itself a host that came back may have nothing left; the managers know how it ended.
+        status = json.loads(self.site.ask("manager-1", "docker", "inspect", "--format", "{{json .Status}}", task))
+        assert status["State"] in ("complete", "shutdown"), status
+        assert status["ContainerStatus"]["ExitCode"] == 0
+        assert task != self.task()
+
+
+def by_systemd(site: Site, host: str) -> None:
+    site.ask(host, "systemctl", "stop", "docker.socket", "docker", timeout=GRACE * 2)
+    site.ask(host, "systemctl", "start", "docker", timeout=GRACE)
+
+
+def instance(site: Site, host: str) -> Any:
+    """What LXD says of it."""
+    return json.loads(lxc("query", f"/1.0/instances/{host}?project={site.project}"))
+
+
+def has_stopped(site: Site, host: str) -> None:
+    """What counts is how the service has ended, and not what the client says.
+
+    Of an instance that goes down in good order, and has stopped a moment later, liblxc may say that it failed to.
+    """
+    wait_for(f"end of {host}", lambda: not site.running()[host], GRACE * 2)
+
+
+def by_lxc(site: Site, host: str) -> None:
+    started = instance(site, host)["last_used_at"]
+    lxc("restart", host, project=site.project, check=False, timeout=GRACE * 2)
+    if instance(site, host)["last_used_at"] == started:
+        has_stopped(site, host)
+        lxc("start", host, project=site.project)
+
+
+def by_shutdown_of_lxd(site: Site, host: str) -> None:
+    """What LXD does to each instance before it leaves in an orderly shutdown: a stop with the instance's own time limit.
+
+    The lab's LXD itself is not shut down, since everything stands on it. What is seen here is the same call of its API with
+    the same limit, and that this limit leaves every data service of the host its grace.
+    """
+    config = instance(site, host)["expanded_config"]
+    limit = int(config["boot.host_shutdown_timeout"])
+    graces = site.ask(
+        host, "docker", "ps", "--filter=label=bcm.stop-grace", '--format={{.Label "bcm.stop-grace"}}'
+    ).split()
+    declared = site.ask(host, "systemctl", "show", "--property=TimeoutStopUSec", "--value", "bcm-data-services").strip()
+    assert declared == "31min"
+    assert limit > 31 * 60 > max(map(int, graces))
+    lxc("stop", host, "--timeout", str(limit), project=site.project, check=False, timeout=GRACE * 2)
+    has_stopped(site, host)
+    lxc("start", host, project=site.project)
+
+
+def by_update(site: Site, host: str) -> None:
+    argv = ["docker", "service", "update", "--quiet", "--detach", "--no-resolve-image", "--force", f"e2e-stop-{host}"]
+    site.ask("manager-1", *argv)
+    log = f"/srv/e2e-stop-{host}/log"
+    wait_for("clean stop", lambda: "stopped" in site.ask(host, "cat", log), UPDATE_SECONDS + 30)
+
+
+ROUNDS = {
+    "systemd-and-lxc": {"manager-3": (by_systemd, SECONDS), "bitcoin-1": (by_lxc, SECONDS)},
+    "lxd-and-update": {"manager-2": (by_shutdown_of_lxd, SECONDS), "bitcoin-1": (by_update, UPDATE_SECONDS)},
+}
+
+
+@pytest.mark.usefixtures("whole")
+@pytest.mark.parametrize("ways", ROUNDS.values(), ids=ROUNDS)
+def test_it_has_stopped_cleanly(site: Site, ways: dict[str, tuple[Callable[[Site, str], None], int]]) -> None:
+    services = {host: DataService(site, host, seconds) for host, (_, seconds) in ways.items()}
+    try:
+        for service in services.values():
+            service.deploy()
+        with ThreadPoolExecutor(len(ways)) as pool:
+            stops = [
+                pool.submit(services[host].is_stopped_cleanly_by, functools.partial(way, site, host))
+                for host, (way, _) in ways.items()
+            ]
+        for stop in stops:
+            stop.result()
+    finally:
+        for host, service in services.items():
+            # A way that failed may have left its host stopped. That it did is to be read, and not that this found it so.
+            if not site.running()[host]:
+                lxc("start", host, project=site.project)
+            site.run(host, "systemctl", "start", "docker")
+            wait_for(f"Docker on {host}", lambda host=host: site.run(host, "docker", "info").returncode == 0, BACK)  # type: ignore[misc]
+            # What removes it stops it too; by now that need not take its time.
+            for container in service.containers():
+                site.run(host, "docker", "kill", container)
+            service.remove()
