@@ -14,7 +14,6 @@ from ansible_collections.bcm.datacenter.plugins.modules.sshd_drop_in import (
     overruled,
     redirected,
     settings,
-    write,
 )
 
 CONFIG = Path("/etc/ssh/sshd_config")
@@ -113,11 +112,3 @@ def test_a_refusal_names_the_file_by_its_own_name(config: Path) -> None:
     with pytest.raises(DropInError, match=rf"{path}: line 1: Bad configuration option: Nonsense Nothing was touched"):
         RecordingSshd().effective(config, path, "Nonsense yes\n")
     assert path.read_text() == "Port 1\n"
-
-
-def test_a_file_is_written_whole(config: Path) -> None:
-    path = config.parent / "new/10.conf"
-    write(path, "Port 2\n")
-    assert path.read_text() == "Port 2\n"
-    assert [entry.name for entry in path.parent.iterdir()] == ["10.conf"]
-    assert path.stat().st_mode & 0o777 == 0o644
