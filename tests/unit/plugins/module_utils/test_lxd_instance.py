@@ -220,7 +220,9 @@ def test_a_restart_whose_stop_came_late_is_finished(lxd: FakeLXD, client: LXDCli
     assert [request.json["action"] for request in lxd.requests if request.method == "PUT"] == ["restart", "start"]
 
 
-HELD = 'Deleting instance failed: Failed to create instance delete operation: Instance is busy running a "stop" operation'
+HELD = (
+    'Deleting instance failed: Failed to create instance delete operation: Instance is busy running a "stop" operation'
+)
 
 
 def test_an_instance_that_its_stop_still_holds_is_waited_for(lxd: FakeLXD, client: LXDClient) -> None:
