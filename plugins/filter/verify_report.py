@@ -55,7 +55,8 @@ def parts_of(host: str, variables: Mapping[str, Any]) -> list[dict[str, Any]]:
     result = variables.get("verify_result")
     if result is None or result.get("unreachable") or "results" not in result:
         cause = "it was not looked at" if result is None else str(result.get("msg", "no reason was given"))
-        return [{"host": host, "part": "the instance itself", "works": False, "cause": cause, "hint": ""}]
+        itself = "the machine itself" if "endpoints" in variables.get("group_names", []) else "the instance itself"
+        return [{"host": host, "part": itself, "works": False, "cause": cause, "hint": ""}]
     return [{"host": host, **part} for part in [*result["results"], *node_of(variables)]]
 
 

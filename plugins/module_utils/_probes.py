@@ -6,12 +6,13 @@
 
 """Looking whether a thing works, and saying why where it does not. Nothing here changes anything.
 
-Each probe is a function that takes its parameters and returns V(None) where the thing works,
-or the cause in plain words where it does not.
+Each probe is a function that takes its parameters and returns V(None) or a Noted where the thing works, or the cause in
+plain words where it does not.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import socket
@@ -25,7 +26,16 @@ import urllib.request
 
 TIMEOUT_S = 10
 
+
+@dataclasses.dataclass(frozen=True)
+class Noted:
+    """It works, and this is to be known of it."""
+
+    note: str
+
+
 Parameters = t.Mapping[str, t.Any]
+Finding = t.Union[str, Noted, None]  # noqa: UP007 - pylint of ansible-test reads no other
 Runner = t.Callable[[t.Sequence[str]], "tuple[int, str, str]"]
 
 
@@ -176,17 +186,19 @@ def service(parameters: Parameters, runner: Runner = run) -> str | None:
     return f"{running} of {wanted} tasks of {name} run" + (f": {errors[0]}" if errors else "")
 
 
-def report(parameters: Parameters, runner: Runner = run) -> str | None:
-    """A program says itself whether it is ready, as JSON with C(ready) and C(reason). Parameters: C(argv)."""
+def report(parameters: Parameters, runner: Runner = run) -> Finding:
+    """A program says itself whether it is ready, as JSON with C(ready), C(reason) and C(note). Parameters: C(argv)."""
     code, out, err = runner(parameters["argv"])
     try:
         said = json.loads(out)
     except ValueError:
         return f"{parameters['argv'][0]} failed with exit code {code}: {(err or out).strip()[-300:]}"
-    return None if said.get("ready") else str(said.get("reason") or "it is not ready and gives no reason")
+    if said.get("ready"):
+        return Noted(str(said["note"])) if said.get("note") else None
+    return str(said.get("reason") or "it is not ready and gives no reason")
 
 
-PROBES: dict[str, t.Callable[[Parameters], str | None]] = {
+PROBES: dict[str, t.Callable[[Parameters], Finding]] = {
     "certificate": certificate,
     "http": http,
     "port": port,

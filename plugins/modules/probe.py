@@ -37,7 +37,8 @@ options:
           - V(space) - a share of at least C(minimum) (default V(0.1)) of the file system at C(path) is free.
           - V(swarm) - C(managers) and C(workers) are ready members of the Swarm.
           - V(service) - the Swarm service C(service) runs as many tasks as it should.
-          - V(report) - the program C(argv) prints JSON with C(ready) and, where that is false, C(reason).
+          - V(report) - the program C(argv) prints JSON with C(ready) and, where that is false, C(reason). Where it is true, a C(note)
+            that it prints is added to the part.
         type: str
         required: true
         choices: [certificate, http, port, report, service, space, swarm, unit]
@@ -86,17 +87,20 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.bcm.datacenter.plugins.module_utils._probes import PROBES
+from ansible_collections.bcm.datacenter.plugins.module_utils._probes import PROBES, Noted
 
 
 def look(probe: dict[str, t.Any]) -> dict[str, t.Any]:
     """Run one probe and return its result."""
+    part = probe["part"]
     try:
         cause = PROBES[probe["kind"]](probe["with"] or {})
     except KeyError as missing:
         cause = f"the probe {probe['kind']} needs the parameter {missing}"
+    if isinstance(cause, Noted):
+        part, cause = f"{part} ({cause.note})", None
     return {
-        "part": probe["part"],
+        "part": part,
         "works": cause is None,
         "cause": cause or "",
         "hint": "" if cause is None else probe["hint"],

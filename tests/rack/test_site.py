@@ -86,6 +86,12 @@ def test_all_of_it_works(site: RackSite, tmp_path: Path) -> None:
     assert json.loads(site.ask("bitcoin-1", "bitcoin-cli", "getblockchaininfo"))["chain"] == "regtest"
 
 
+def test_it_is_said_that_the_networks_between_the_servers_are_in_clear(site: RackSite, tmp_path: Path) -> None:
+    said = {part["host"]: part for part in site.verify(tmp_path)["parts"] if "Networks between the machines" in part["part"]}
+    assert set(said) == set(SERVERS)
+    assert all("not encrypted on eth0" in part["part"] for part in said.values()), said
+
+
 def test_full_size_packets_between_servers(site: RackSite) -> None:
     mtu = site.network("cluster")["mtu"]
     for manager in ("manager-2", "manager-3"):
@@ -118,10 +124,11 @@ def test_a_server_without_power(site: RackSite, tmp_path: Path) -> None:
         report = site.verify(tmp_path)
         assert not report["works"]
         wrong = {(part["host"], part["part"]) for part in report["parts"] if not part["works"]}
+        assert (spare[0], "the machine itself") in wrong
         assert (lost, "the instance itself") in wrong
         # The others miss what was on it, and nothing else.
         assert ("bitcoin-1", f"Mirror of Docker Hub on {lost}") in wrong
-        assert {host for host, part in wrong if lost not in part} <= {lost, *site.tier("manager")}, wrong
+        assert {host for host, part in wrong if lost not in part} <= {spare[0], lost, *site.tier("manager")}, wrong
     finally:
         lab("rack", "on", spare[0])
     wait_for("a site that works again", lambda: site.verify(tmp_path)["works"], 240, every=5)

@@ -5,6 +5,7 @@
 """The VXLAN interfaces of a site on this endpoint: what there is to do, and doing it.
 
     bcm-vxlan plan JSON     what would be done and what stands in the way, as JSON; touches nothing
+    bcm-vxlan status FILE   whether all is as it should be, and how it travels, as JSON; touches nothing
     bcm-vxlan apply FILE    do it; FILE may be the JSON itself
 
 What the kernel has is compared each time; nothing is remembered but the interface's alias, which says whose it is. Peers
@@ -302,8 +303,21 @@ def apply(plan: Plan, call: Callable[..., str] = call) -> None:
                 raise
 
 
+def status(plan: Plan) -> Object:
+    """Whether all is as it should be, and how what goes between the endpoints travels: in words, for people."""
+    strangers = [f"somebody who is no peer sends into them: {who}" for who in plan.strangers]
+    missing = [f"this is still to be done: {step.words}" for step in plan.steps]
+    wrong = list(dict.fromkeys(plan.findings + missing + strangers))
+    ways = ", ".join(plan.underlay.get("interfaces", []))
+    if plan.underlay.get("encrypted"):
+        note = f"encrypted by WireGuard, {ways}"
+    else:
+        note = f"not encrypted on {ways} as far as this machine can tell"
+    return {"ready": not wrong, "reason": "; ".join(wrong), "note": note}
+
+
 def main(argv: list[str]) -> int:
-    if len(argv) != 2 or argv[0] not in ("plan", "apply"):
+    if len(argv) != 2 or argv[0] not in ("plan", "apply", "status"):
         print(__doc__, file=sys.stderr)
         return 2
     text = argv[1] if argv[1].startswith("{") else Path(argv[1]).read_text(encoding="utf-8")
@@ -311,7 +325,7 @@ def main(argv: list[str]) -> int:
     if config["networks"]:
         config.update(in_order(config))
     try:
-        plan = make_plan(config, Host(), look=argv[0] == "plan")
+        plan = make_plan(config, Host(), look=argv[0] != "apply")
         if argv[0] == "apply":
             # At the start of the machine: what is wrong with one network keeps no other from being joined.
             apply(plan)
@@ -320,7 +334,7 @@ def main(argv: list[str]) -> int:
     except CallError as exc:
         print(exc, file=sys.stderr)
         return 1
-    print(json.dumps(plan.said()))
+    print(json.dumps(status(plan) if argv[0] == "status" else plan.said()))
     return 0
 
 

@@ -32,16 +32,18 @@ def test_broken_unreachable_and_forgotten() -> None:
         "b": {"verify_result": {"unreachable": True, "msg": "the instance b is stopped"}},
         "c": {},
         "d": {"verify_result": {"failed": True, "msg": "no python"}},
+        "e": {"verify_result": {"unreachable": True, "msg": "no route to host"}, "group_names": ["endpoints"]},
     }
-    report = verify_report(["a", "b", "c", "d"], hostvars, "home")
+    report = verify_report(["a", "b", "c", "d", "e"], hostvars, "home")
     assert not report["works"]
     assert report["broken"] == [
         "a: The proxy: squid.service is inactive",
         "b: the instance itself: the instance b is stopped",
         "c: the instance itself: it was not looked at",
         "d: the instance itself: no python",
+        "e: the machine itself: no route to host",
     ]
     words = verify_words(report)
     assert "cause: squid.service is inactive" in words
     assert "try:   Start it." in words
-    assert words.endswith("4 of 5 parts do not work.")
+    assert words.endswith("5 of 6 parts do not work.")

@@ -196,7 +196,9 @@ def test_service() -> None:
 def test_report() -> None:
     assert _probes.report({"argv": ["x"]}, program(out='{"ready": true}')) is None
     assert _probes.report({"argv": ["x"]}, program(code=1, out='{"ready": false, "reason": "syncing"}')) == "syncing"
-    assert "exit code 3" in (_probes.report({"argv": ["x"]}, program(code=3, err="broken")) or "")
+    assert "exit code 3" in str(_probes.report({"argv": ["x"]}, program(code=3, err="broken")))
+    noted = _probes.report({"argv": ["x"]}, program(out='{"ready": true, "note": "in clear"}'))
+    assert noted == _probes.Noted("in clear")
 
 
 def test_run_names_what_is_missing() -> None:

@@ -200,6 +200,19 @@ def test_sizes_follow_the_underlay_and_wireguard_is_seen(program: ModuleType) ->
     assert less.config["networks"][0]["mtu"] == 1350
 
 
+def test_what_is_said_of_it(program: ModuleType) -> None:
+    well = program.status(plan_of(program, Kernel([ETH0, BRA, VXA])))
+    assert (well["ready"], well["reason"]) == (True, "")
+    assert well["note"] == "not encrypted on eth0 as far as this machine can tell"
+    tunnel = Kernel([WG0, BRA, {**VXA, "mtu": 1370}], dev="wg0")
+    assert program.status(plan_of(program, tunnel))["note"] == "encrypted by WireGuard, wg0"
+    assert "still to be done" in program.status(plan_of(program, Kernel([ETH0, BRA])))["reason"]
+    stranger = Kernel([ETH0, BRA, VXA], (*TABLE, ("02:00:00:00:00:09", "192.0.2.99")))
+    told = program.status(plan_of(program, stranger))
+    assert not told["ready"]
+    assert "02:00:00:00:00:09 behind 192.0.2.99" in told["reason"]
+
+
 def test_peers_have_no_order(program: ModuleType) -> None:
     found = program.in_order({"local": "fd00:0::1", "peers": ["fd00::10", "fd00::9", "fd00:0::2"]})
     assert found == {"local": "fd00::1", "peers": ["fd00::2", "fd00::9", "fd00::10"]}
