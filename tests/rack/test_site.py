@@ -87,7 +87,9 @@ def test_all_of_it_works(site: RackSite, tmp_path: Path) -> None:
 
 
 def test_it_is_said_that_the_networks_between_the_servers_are_in_clear(site: RackSite, tmp_path: Path) -> None:
-    said = {part["host"]: part for part in site.verify(tmp_path)["parts"] if "Networks between the machines" in part["part"]}
+    said = {
+        part["host"]: part for part in site.verify(tmp_path)["parts"] if "Networks between the machines" in part["part"]
+    }
     assert set(said) == set(SERVERS)
     assert all("not encrypted on eth0" in part["part"] for part in said.values()), said
 

@@ -309,10 +309,8 @@ def status(plan: Plan) -> Object:
     missing = [f"this is still to be done: {step.words}" for step in plan.steps]
     wrong = list(dict.fromkeys(plan.findings + missing + strangers))
     ways = ", ".join(plan.underlay.get("interfaces", []))
-    if plan.underlay.get("encrypted"):
-        note = f"encrypted by WireGuard, {ways}"
-    else:
-        note = f"not encrypted on {ways} as far as this machine can tell"
+    clear = f"not encrypted on {ways} as far as this machine can tell"
+    note = f"encrypted by WireGuard, {ways}" if plan.underlay.get("encrypted") else clear
     return {"ready": not wrong, "reason": "; ".join(wrong), "note": note}
 
 
