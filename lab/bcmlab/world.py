@@ -30,7 +30,9 @@ def fabric(lxc: Lxc) -> str:
         did.append(f"pool {POOL}")
     if lxc.query(f"/1.0/networks/{config.bridge}") is None:
         address = f"ipv4.address={config.gateway}/{config.subnet.prefixlen}"
-        keys = [address, "ipv4.nat=true", "ipv6.address=none"]
+        # The first ones are the lab's own: nobody else may have got one of them before.
+        ranges = f"ipv4.dhcp.ranges={config.subnet[12]}-{config.subnet[-2]}"
+        keys = [address, ranges, "ipv4.nat=true", "ipv6.address=none"]
         lxc("network", "create", config.bridge, "--project", "default", *keys)
         did.append(f"bridge {config.bridge}")
     if lxc.query(f"/1.0/projects/{PROJECT}") is None:

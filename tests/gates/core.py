@@ -253,7 +253,11 @@ def play() -> int:
     bridge = lab_profile()["devices"]["eth0"]["network"]
     address = json.loads(lxc("query", f"/1.0/networks/{bridge}"))["config"]["ipv4.address"]
     # The lab's own bridge, as it is
-    variables = {"molecule_project": NAME, "molecule_bridge": bridge, "molecule_bridge_address": address}
+    variables = {
+        "molecule_project": NAME,
+        "molecule_bridge": bridge,
+        "molecule_bridge_config": {"ipv4.address": address},
+    }
     argv = ["ansible-playbook", "-e", json.dumps(variables), "-i", "molecule/shared/inventory"]
     for scenario in SCENARIOS:
         argv += ["-i", f"molecule/{scenario}/inventory.yml"]
