@@ -16,7 +16,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from neighbour import all_but, somebody
-from standing import CHECKOUT, LXD_ENV, Site, declaration, lxc, node_answers, play, wait_for
+from standing import CHECKOUT, LXD_ENV, Site, declaration, node_answers, play, start, wait_for
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +36,7 @@ def whole(site: Site) -> Iterator[None]:
     yield
     for host, running in site.running().items():
         if not running:
-            lxc("start", host, project=site.project)
+            start(host, site.project)
     for host in site.engines:
         site.ask(host, "systemctl", "start", "docker")
     wait_for("site's own node", lambda: node_answers(site), 120, every=3)

@@ -91,6 +91,33 @@ def lxc(*arguments: str, project: str | None = None, check: bool = True, timeout
     return done.stdout
 
 
+def start(instance: str, project: str) -> None:
+    """Start an instance as soon as LXD lets go of it: one that was seen stopped may be held by its stop for a moment."""
+
+    def runs() -> bool:
+        lxc("start", instance, project=project, check=False)
+        return bool(json.loads(lxc("query", f"/1.0/instances/{instance}?project={project}"))["status"] == "Running")
+
+    wait_for(f"start of {instance}", runs, 60)
+
+
+def restart(instance: str, project: str, timeout: int = 300) -> None:
+    """What counts is what the instance does, and not what the client says.
+
+    Of an instance that goes down in good order, and has stopped a moment later, liblxc may say that it failed to.
+    """
+
+    def seen() -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(lxc("query", f"/1.0/instances/{instance}?project={project}"))
+        return found
+
+    started = seen()["last_used_at"]
+    lxc("restart", instance, project=project, check=False, timeout=timeout)
+    if seen()["last_used_at"] == started:
+        wait_for(f"end of {instance}", lambda: seen()["status"] == "Stopped", timeout)
+        start(instance, project)
+
+
 def lab(*arguments: str, check: bool = True, timeout: int = 600) -> str:
     """Run the lab's command."""
     done = subprocess.run([LAB, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout)

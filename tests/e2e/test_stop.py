@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from standing import Site, lxc, wait_for
+from standing import Site, lxc, restart, start, wait_for
 
 SECONDS = 60
 GRACE = 120
@@ -106,20 +106,8 @@ def instance(site: Site, host: str) -> Any:
     return json.loads(lxc("query", f"/1.0/instances/{host}?project={site.project}"))
 
 
-def has_stopped(site: Site, host: str) -> None:
-    """What counts is how the service has ended, and not what the client says.
-
-    Of an instance that goes down in good order, and has stopped a moment later, liblxc may say that it failed to.
-    """
-    wait_for(f"end of {host}", lambda: not site.running()[host], GRACE * 2)
-
-
 def by_lxc(site: Site, host: str) -> None:
-    started = instance(site, host)["last_used_at"]
-    lxc("restart", host, project=site.project, check=False, timeout=GRACE * 2)
-    if instance(site, host)["last_used_at"] == started:
-        has_stopped(site, host)
-        lxc("start", host, project=site.project)
+    restart(host, site.project, timeout=GRACE * 2)
 
 
 def by_shutdown_of_lxd(site: Site, host: str) -> None:
@@ -136,9 +124,10 @@ def by_shutdown_of_lxd(site: Site, host: str) -> None:
     declared = site.ask(host, "systemctl", "show", "--property=TimeoutStopUSec", "--value", "bcm-data-services").strip()
     assert declared == "31min"
     assert limit > 31 * 60 > max(map(int, graces))
+    # As in a restart, what the client says of it does not count.
     lxc("stop", host, "--timeout", str(limit), project=site.project, check=False, timeout=GRACE * 2)
-    has_stopped(site, host)
-    lxc("start", host, project=site.project)
+    wait_for(f"end of {host}", lambda: not site.running()[host], GRACE * 2)
+    start(host, site.project)
 
 
 def by_update(site: Site, host: str) -> None:
@@ -172,7 +161,7 @@ def test_it_has_stopped_cleanly(site: Site, ways: dict[str, tuple[Callable[[Site
         for host, service in services.items():
             # A way that failed may have left its host stopped. That it did is to be read, and not that this found it so.
             if not site.running()[host]:
-                lxc("start", host, project=site.project)
+                start(host, site.project)
             site.run(host, "systemctl", "start", "docker")
             wait_for(f"Docker on {host}", lambda host=host: site.run(host, "docker", "info").returncode == 0, BACK)  # type: ignore[misc]
             # What removes it stops it too; by now that need not take its time.

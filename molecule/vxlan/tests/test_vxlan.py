@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from standing import Run, lxc, wait_for
+from standing import Run, restart, wait_for
 from testinfra.host import Host
 
 SERVERS = {name: f"198.18.71.{name[-1]}" for name in ("vxlan-1", "vxlan-2", "vxlan-3")}
@@ -103,11 +103,10 @@ def test_peers_come_and_go_and_nobody_else_notices(servers: dict[str, Host], con
     assert received(ping(one, "-c2", "-i0.2", "-W2", GUESTS["vxlan-3"])) == 2
 
     one.check_output("systemctl stop pings")
-    found = re.search(r"(\d+) packets transmitted, (\d+) received", one.check_output("cat /run/pings"))
-    assert found
-    sent, back = int(found[1]), int(found[2])
-    assert sent > 50
-    assert sent - back <= 1
+    # What was under way when it stopped is not lost: the last one that came back counts.
+    back = {int(number) for number in re.findall(r"bytes from .* icmp_seq=(\d+)", one.check_output("cat /run/pings"))}
+    assert len(back) > 50
+    assert max(back) - len(back) <= 1
 
 
 def test_a_stranger_is_heard_unless_the_firewall_lets_only_peers_in(
@@ -176,7 +175,7 @@ def test_wrong_input(
 
 
 def test_a_server_that_restarts_comes_back_by_itself(servers: dict[str, Host]) -> None:
-    lxc("restart", "vxlan-2", project="molecule")
+    restart("vxlan-2", "molecule")
     host = servers["vxlan-2"]
     # LXD of Debian's package starts when it is asked for something, unless it has instances to start.
     wait_for("LXD", lambda: host.run("lxc network list").rc == 0, 120)
