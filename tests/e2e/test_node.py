@@ -156,7 +156,7 @@ def test_they_outlive_ten_health_intervals(downloading: Twin, reindexing: Twin) 
     containers = [wait_for(f"container of {twin.name}", twin.containers, 60)[0] for twin in reasons.values()]
     for (reason, twin), container in zip(reasons.items(), containers, strict=True):
         checks = functools.partial(twin.checks, container)
-        wait_for(f"checks of {twin.name}", functools.partial(enough, checks), 90, every=INTERVAL)
+        wait_for(f"checks of {twin.name}", functools.partial(enough, checks), 240, every=INTERVAL)
         assert set(checks()) == {"0"}
         assert twin.containers("--all") == [container], "it was started anew"
         state = twin.inspect(container)["State"]
@@ -175,7 +175,7 @@ def test_a_second_container_waits_for_the_first(site: Site, downloading: Twin) -
     site.ask("manager-1", "docker", "service", "scale", "--detach", f"{downloading.name}=2")
     wait_for("second container", lambda: len(downloading.containers()) == 2, 60)
     (second,) = set(downloading.containers()) - {first}
-    wait_for("its first check", lambda: downloading.checks(second), 30)
+    wait_for("its first check", lambda: downloading.checks(second), 90)
     assert set(downloading.checks(second)) == {"0"}
     assert "bitcoind" not in downloading.ask("docker", "top", second)
     said = downloading.info()
@@ -183,4 +183,4 @@ def test_a_second_container_waits_for_the_first(site: Site, downloading: Twin) -
     assert (said["running"], said["ready"], said["waiting"]) == (False, False, True)
     # The first one ends; then it is the second one's turn.
     downloading.ask("docker", "stop", "--time", "60", first)
-    wait_for("second bitcoind", lambda: "bitcoind" in downloading.ask("docker", "top", second), 30)
+    wait_for("second bitcoind", lambda: "bitcoind" in downloading.ask("docker", "top", second), 90)

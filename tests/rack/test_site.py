@@ -134,5 +134,5 @@ def test_a_server_without_power(site: RackSite, tmp_path: Path) -> None:
     finally:
         lab("rack", "on", spare[0])
     wait_for("a site that works again", lambda: site.verify(tmp_path)["works"], 240, every=5)
-    assert site.members() == dict.fromkeys(SERVERS, "Online")
+    wait_for("word of its return", lambda: site.members() == dict.fromkeys(SERVERS, "Online"), 60)
     assert site.ask("bitcoin-1", "bitcoin-cli", "getbestblockhash") == block

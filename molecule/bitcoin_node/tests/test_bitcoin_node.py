@@ -110,7 +110,7 @@ def test_it_stops_before_the_disk_is_full_and_goes_on_when_there_is_room(
     host: Host, converge: Callable[..., Run]
 ) -> None:
     free_kib = int(host.check_output("df --output=avail --block-size=1K /srv/bitcoin").splitlines()[-1])
-    run = converge(bitcoin_node_free_space_min=f"{free_kib // 1024 * 2}MiB", bitcoin_node_wait=12)
+    run = converge(bitcoin_node_free_space_min=f"{free_kib // 1024 * 2}MiB", bitcoin_node_wait=25)
     assert run.status != 0
     assert "free space" in " ".join(run.failures)
 

@@ -75,7 +75,7 @@ def test_the_engine_runs_with_what_was_declared(engine: Host, lab: dict[str, Any
 
 def test_what_is_published_is_reached_by_whom_it_was_declared_for(engine: Host, neighbour: Host, server: str) -> None:
     wait_for("the server", lambda: hears(neighbour, 8080), 30)
-    assert hears(engine, 8081)
+    wait_for("it on its own host", lambda: hears(engine, 8081), 30)
     assert not hears(neighbour, 8081)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from standing import wait_for
 from testinfra.host import Host
 
 PROXY = "198.18.70.10"
@@ -109,11 +110,12 @@ def test_a_package_comes_from_the_cache_the_second_time(gateway: Host, client: H
         apt-get $proxy -qq download docker-cli
         stat --format %s docker-cli_*"""
     assert int(client.check_output("sh -ceu %s", fetch)) > 4 * 2**20
-    log = gateway.check_output(
-        "journalctl --identifier=squid --identifier='(squid-1)' --output=cat --grep='docker-cli_.*deb'"
-    )
-    assert "TCP_MISS" in log.splitlines()[-2]
-    assert "HIT/200" in log.splitlines()[-1]
+    grep = "journalctl --identifier=squid --identifier='(squid-1)' --output=cat --grep='docker-cli_.*deb'"
+    # It says so when all has been sent, and the journal has it a moment later.
+    wait_for("both in the journal", lambda: len(gateway.run(grep).stdout.splitlines()) > 1, 30)
+    log = gateway.check_output(grep).splitlines()
+    assert "TCP_MISS" in log[-2]
+    assert "HIT/200" in log[-1]
 
 
 def listen(host: Host, port: int) -> None:

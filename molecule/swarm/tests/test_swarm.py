@@ -112,7 +112,7 @@ def test_a_locked_manager_and_a_host_made_anew(
 
     run = converge("converge.yml", "-vvv")
     assert run.status == 0, run.text[-3000:]
-    wait_for("the two of them", lambda: nodes() == STANDS, 30)
+    wait_for("the two of them", lambda: nodes() == STANDS, 90)
 
     # Locked again, it could be unlocked with what was kept.
     kept = manager.file("/var/lib/bcm/sites/molswarm/secrets/swarm-unlock-key").content_string.strip()
@@ -138,6 +138,6 @@ def test_who_has_left_the_other_swarm_may_come(
     run = converge(scenario_all=True)
     assert run.status == 0, run.text[-3000:]
     assert {host for host, _task in run.changed} == {"swarm-3"}
-    wait_for("the third", lambda: nodes() == [*STANDS, "swarm-3 Ready Active"], 30)
+    wait_for("the third", lambda: nodes() == [*STANDS, "swarm-3 Ready Active"], 90)
     # As a worker.
     assert swarm_says(newcomer, "ControlAvailable") == "false"
