@@ -34,7 +34,7 @@ def somebody(image: dict[str, Any]) -> Iterator[None]:
     """A project with a running instance, a network with NAT, a pool, a volume and a rule of the packet filter."""
     remove()
     try:
-        lxc("network", "create", BRIDGE, "ipv4.address=198.18.96.1/24", "ipv6.address=none")
+        lxc("network", "create", BRIDGE, "ipv4.address=198.18.97.1/24", "ipv6.address=none")
         lxc("storage", "create", NAME, "dir")
         lxc("storage", "volume", "create", NAME, "precious")
         lxc("project", "create", NAME)
