@@ -19,6 +19,7 @@ import threading
 import time
 import typing as t
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from ansible.errors import AnsibleConnectionFailure
@@ -26,6 +27,7 @@ from ansible.module_utils.testing import patch_module_args
 from ansible.playbook.play_context import PlayContext
 from ansible.plugins.loader import connection_loader
 
+from ansible_collections.bcm.datacenter.plugins.module_utils import _lxd_wait
 from ansible_collections.bcm.datacenter.tests.unit.plugins.connection.conftest import FakeLXD as FakeExec
 from ansible_collections.bcm.datacenter.tests.unit.plugins.module_utils.fake_lxd import (
     FakeLXD,
@@ -135,7 +137,7 @@ def no_address_is_a_failure(world: World) -> None:
     world.instance()
     begin = time.monotonic()
     result = world.run("lxd_instance", name="a", wait_for="address", wait_family="inet", timeout=1)
-    assert 1 <= time.monotonic() - begin < 5
+    assert 1 <= time.monotonic() - begin < 15
     assert result["failed"]
     assert "an IPv4 address on one of its networks was awaited in vain for 1 s" in result["msg"]
 
@@ -144,10 +146,10 @@ def an_address_is_seen_at_once(world: World) -> None:
     card = {"host_name": "veth1", "addresses": [{"address": "10.0.0.1", "scope": "global", "family": "inet"}]}
     world.instance()
     world.lxd.route("GET", "/1.0/instances/a/state", sync({"status": "Running", "network": {"eth0": card}}))
-    begin = time.monotonic()
-    result = world.run("lxd_instance", name="a", wait_for="address", timeout=600)
-    # The one that is known to be slow sleeps a second before it looks at all.
-    assert time.monotonic() - begin < 1
+    # The one that is known to be slow sleeps a second before it looks at all. How long ours takes is the machine's business.
+    never = mock.Mock(side_effect=AssertionError("it slept before it looked"))
+    with mock.patch.object(_lxd_wait, "time", mock.Mock(wraps=time, sleep=never)):
+        result = world.run("lxd_instance", name="a", wait_for="address", timeout=600)
     assert result["addresses"] == {"eth0": ["10.0.0.1"]}
 
 

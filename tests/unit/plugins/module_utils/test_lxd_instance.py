@@ -321,7 +321,7 @@ def test_cloud_init_that_is_not_there(lxd: FakeLXD, client: LXDClient) -> None:
     begin = time.monotonic()
     with pytest.raises(LXDTimeout, match=r"was awaited in vain for 0.5 s .*is cloud-init in its image\?"):
         waiting.wait_for(client, "a", "cloud-init", 0.5)
-    assert time.monotonic() - begin < 3
+    assert time.monotonic() - begin < 15
 
 
 def test_an_instance_that_stops_is_not_waited_for(lxd: FakeLXD, client: LXDClient) -> None:
