@@ -17,16 +17,18 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-COUNT = 120
+# So many that there is time to kill the one that makes them, on a machine that does much else.
+COUNT = 400
 SECONDS = 90
 
 
-def until(what: str, true: Callable[[], object], pause: float = 0.01) -> None:
+def until(what: str, true: Callable[[], int], pause: float = 0.01) -> int:
     deadline = time.monotonic() + SECONDS
-    while not true():
+    while not (seen := true()):
         if time.monotonic() > deadline:
             sys.exit(f"not within {SECONDS} s: {what}")
         time.sleep(pause)
+    return seen
 
 
 def opened_by(path: Path) -> set[int]:
@@ -65,8 +67,9 @@ def main() -> str | None:
         fcntl.flock(held, fcntl.LOCK_EX)
         runs = [subprocess.Popen(play, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _i in range(2)]
         until("both runs wait for the lock", lambda: len(opened_by(lock)) == 2, 0.2)
-    until("one of them has made some secrets", lambda: secrets.is_dir() and len(list(secrets.glob("s*"))) > 20)
-    os.kill(holder(lock), signal.SIGKILL)
+    begun = "one of them has made some secrets, and makes more"
+    maker = until(begun, lambda: holder(lock) if secrets.is_dir() and len(list(secrets.glob("s*"))) > 20 else 0)
+    os.kill(maker, signal.SIGKILL)
     # The other has the lock now, and may have gone on already: what lies here is of the first, or will stay, too.
     made = {path.name: path.read_text() for path in secrets.glob("s*")}
     outputs = [run.communicate(timeout=SECONDS)[0] for run in runs]
