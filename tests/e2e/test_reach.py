@@ -42,12 +42,14 @@ with concurrent.futures.ThreadPoolExecutor(40) as pool:
     print(json.dumps(list(pool.map(reached, json.loads(sys.argv[1])))))
 """
 
+DNS = "53"
 # What is asked for: name -> kind, host, port. Names in braces are filled in from the site.
 TARGETS: dict[str, tuple[str, str, str]] = {
     "world: mirror (http)": ("tcp", WORLD, "80"),
     "world: hub": ("tcp", WORLD, "5000"),
     "world: a port that is not declared": ("tcp", WORLD, "18444"),
     "world: udp": ("udp", "{udp_world}", "{udp_port}"),
+    "world: dns": ("dns", WORLD, DNS),
     "host on the lab's bridge: tcp": ("tcp", "198.18.0.1", "{tcp_port}"),
     "host on the lab's bridge: udp": ("udp", "198.18.0.1", "{udp_port}"),
     "host on the lab's bridge: dns": ("dns", "198.18.0.1", "53"),
@@ -55,6 +57,7 @@ TARGETS: dict[str, tuple[str, str, str]] = {
     "host on outside: udp": ("udp", "{host_outside}", "{udp_port}"),
     "host on outside: dns": ("dns", "{host_outside}", "53"),
     "another site's bridge: tcp": ("tcp", "{other_host}", "{tcp_port}"),
+    "another site's bridge: udp": ("udp", "{other_host}", "{udp_port}"),
     "another site's bridge: dns": ("dns", "{other_host}", "53"),
     "proxyhost: proxy": ("tcp", "{proxyhost}", "3128"),
     "proxyhost: cache of the Hub": ("tcp", "{proxyhost}", "5000"),
@@ -121,11 +124,13 @@ def echoed(host: str, port: int) -> bool:
 
 
 @contextlib.contextmanager
-def world_echo(port: str) -> Iterator[None]:
-    """The same in the world outside, UDP alone."""
+def world_echo(*ports: str) -> Iterator[None]:
+    """The same in the world outside, UDP alone. A question to a name server has its answer in that it comes back."""
     code = (
-        "import socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
-        f"s.bind(('', {port}))\nwhile True:\n    p, a = s.recvfrom(99)\n    s.sendto(p, a)\n"
+        "import selectors, socket\nwait = selectors.DefaultSelector()\n"
+        f"for port in [{', '.join(ports)}]:\n    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+        f"    s.bind(('{WORLD}', port))\n    wait.register(s, selectors.EVENT_READ)\n"
+        "while True:\n    for key, _ in wait.select():\n        p, a = key.fileobj.recvfrom(99)\n        key.fileobj.sendto(p, a)\n"
     )
     argv = ["systemd-run", "--quiet", "--unit=e2e-echo", "--collect", "python3", "-c", code]
     lxc("exec", "world", "--", *argv, project="lab")
@@ -202,10 +207,10 @@ def table(
         **{name: str(port) for name, port in site.hostvars[node]["bcm_chain_ports"].items()},
     }
     seen: dict[str, dict[str, bool]] = {}
-    with echoes() as ports, world_echo(ports["udp_port"]):
+    with echoes() as ports, world_echo(ports["udp_port"], DNS):
         # The counter-check: what is closed to the others does answer where nothing is in the way.
-        for place in (WORLD, "198.18.0.1"):
-            assert echoed(place, int(ports["udp_port"])), f"nothing answers to UDP on {place} at all"
+        for place, port in ((WORLD, ports["udp_port"]), (WORLD, DNS), ("198.18.0.1", ports["udp_port"])):
+            assert echoed(place, int(port)), f"nothing answers to UDP on {place}, port {port}, at all"
         for asker, (instance, pid) in pids.items():
             # A manager has two addresses: everyone asks at the one on the network that they share.
             shared = site.address(manager, "gateway" if asker == "proxyhost" else "cluster")
