@@ -21,6 +21,8 @@ BRIDGE = "somebody0"
 INSTANCE = "by-hand"
 FILTER = "packet filter"
 OWNER = "user.bcm.site"
+# The instances of a site that no other test stops.
+STEADY = ("manager-1", "proxyhost-1")
 # What LXD counts or notes by itself.
 MOVING = {"used_by", "last_used_at", "uploaded_at"}
 
@@ -85,7 +87,8 @@ def packet_filter() -> dict[str, list[str]]:
 def all_but(site: Site, *projects: str, busy: str) -> dict[str, Any]:
     """What is global on this machine and what these projects have, except what belongs to a site.
 
-    Of the project that other tests are BUSY with, only what they leave alone: its images, profiles and volumes.
+    Of the project that other tests are BUSY with, only what they leave alone: its images, profiles and volumes, and that
+    two of its instances run on.
     """
     seen: dict[str, Any] = {FILTER: packet_filter()}
     for kind in ("networks", "storage-pools", "projects"):
@@ -102,6 +105,9 @@ def all_but(site: Site, *projects: str, busy: str) -> dict[str, Any]:
         for instance in json.loads(lxc("query", f"/1.0/instances?recursion=2&project={project}")):
             # The same process: nobody has restarted it.
             seen[f"{project}/processes/{instance['name']}"] = instance["state"]["pid"]
+    for name in STEADY:
+        state = json.loads(lxc("query", f"/1.0/instances/{name}/state?project={busy}"))
+        seen[f"{busy}/processes/{name}"] = state["pid"]
     return seen
 
 
