@@ -59,6 +59,12 @@ ROUNDS = [
                  seen=("sh", "-c", "! docker ps --quiet --filter label=bcm.node=bitcoin-1 | grep .")),
         Breakage("manager-2", "Cache of docker.io", "does not answer", ["systemctl", "stop", "nginx"],
                  ["systemctl", "start", "nginx"]),
+        # What others miss of these.
+        Breakage("proxyhost-1", "Way out to the package mirror", "does not answer through", ["true"], ["true"]),
+        Breakage("proxyhost-1", "Nothing of Docker Hub but through the caches", "does not answer through", ["true"], ["true"]),
+        Breakage("manager-1", "Proxy in reach", "nothing answers on", ["true"], ["true"]),
+        Breakage("bitcoin-1", "Mirror of Docker Hub on manager-2", "does not answer", ["true"], ["true"]),
+        Breakage("bitcoin-1", "Registry for what the site builds", "registry.lab.bcm.internal:5443/v2/", ["true"], ["true"]),
     ],
     [
         Breakage("proxyhost-1", "Firewall", "bcm-gateway-firewall.service is inactive",
