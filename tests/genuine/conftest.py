@@ -22,6 +22,8 @@ import yaml
 CHECKOUT = Path(__file__).resolve().parents[2]
 MAKERS = yaml.safe_load((CHECKOUT / "roles/bitcoin_node/vars/main.yml").read_text())["bitcoin_node_makers"]
 MANIFEST = "all.SHA256SUMS"
+# What the makers' builders have attested and their keys, as they lie in the repositories that the role names as its source.
+RELEASES = Path(os.environ.get("BCM_GENUINE_RELEASES", CHECKOUT / "tests/genuine/releases"))
 
 
 @dataclass
@@ -68,7 +70,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture(params=MAKERS)
 def genuine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Genuine]:
-    repository = Path(os.environ["BCM_GENUINE_RELEASES"]) / request.param
+    repository = RELEASES / request.param
     release = newest(repository, MAKERS[request.param]["required"])
     manifests = sorted(release.glob(f"*/{MANIFEST}"))
     # Builders attest by building the same: one that built something else is no signer of this manifest.

@@ -10,10 +10,13 @@ import json
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def verify(genuine: Any, dest: Path, check: bool = True, **options: Any) -> dict[str, Any]:
@@ -29,16 +32,18 @@ def verify(genuine: Any, dest: Path, check: bool = True, **options: Any) -> dict
         "attempts": 1,
         **options,
     }
-    argv = ["ansible", "localhost", "-i", "localhost,", "-c", "local", "-m", "bcm.datacenter.release_verify"]
-    argv += ["-e", "ansible_python_interpreter={{ ansible_playbook_python }}", "-a", json.dumps(arguments)]
+    # As Ansible itself starts it, but for Ansible's own start.
+    argv = [sys.executable, "-m", "ansible_collections.bcm.datacenter.plugins.modules.release_verify"]
     done = subprocess.run(
-        argv + ["--check"] * check,
-        env={**os.environ, "ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_NOCOLOR": "1", "no_proxy": "127.0.0.1"},
+        argv,
+        input=json.dumps({"ANSIBLE_MODULE_ARGS": {**arguments, "_ansible_check_mode": check}}),
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT / "collections"), "no_proxy": "127.0.0.1"},
         capture_output=True,
         text=True,
         check=False,
     )
-    return dict(json.loads(done.stdout[done.stdout.index("=> {") + 3 :]))
+    assert done.stdout, done.stderr
+    return dict(json.loads(done.stdout))
 
 
 def names(entries: list[dict[str, str]]) -> set[str]:
