@@ -32,18 +32,35 @@ def attempt(what: str) -> t.Iterator[None]:
         ) from exc
 
 
+def _unless_raced(do: t.Callable[[], t.Any], race: str, times: int) -> t.Any:
+    """Do something that somebody else may get in the way of, before anything came of it: then again, so many times."""
+    for _again in range(times):
+        try:
+            return do()
+        except LXDError as exc:
+            if not re.search(race, str(exc)):
+                raise
+    return do()
+
+
 def post_with_image(client: LXDClient, path: str, body: t.Any, **options: t.Any) -> t.Any:
     """Make something that may begin with a server of images being asked.
 
     Where two ask the same server for the first time, Incus 6.0 makes its cache for that server twice, and one of them
     fails at that before anything was made. By then the cache is there.
     """
-    try:
-        return client.post(path, body, **options)
-    except LXDError as exc:
-        if not re.search(r"simple streams server .*mkdir .*: file exists", str(exc)):
-            raise
-    return client.post(path, body, **options)
+    race = r"simple streams server .*mkdir .*: file exists"
+    return _unless_raced(lambda: client.post(path, body, **options), race, 1)
+
+
+def delete_network(client: LXDClient, path: str, query: t.Mapping[str, t.Any]) -> None:
+    """Remove a network while others are removed.
+
+    Incus 6.0 looks at every interface of the machine before it takes a bridge down, and gives up where one of them went
+    in between.
+    """
+    race = r'Failed to delete bridge children interfaces: .*Device "[^"]+" does not exist'
+    _unless_raced(lambda: client.delete(path, query=dict(query)), race, 5)
 
 
 # An instance that was seen stopped may still be held by the stop for a moment, whatever is asked of it then.

@@ -18,6 +18,7 @@ import typing as t
 from urllib.parse import parse_qs, urlsplit
 
 from ansible_collections.bcm.datacenter.plugins.module_utils import _lxd_resource as resource
+from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_attempt import delete_network
 from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_client import (
     LXDClient,
     LXDError,
@@ -321,6 +322,8 @@ def apply(client: LXDClient, change: Change) -> None:
                 return {key: merged[key] for key in keys if key in merged}
 
             update(client, kind.path(desired), compute, query)
+        elif change.action == "delete" and kind is NETWORK:
+            delete_network(client, kind.path(desired), query)
         elif change.action == "delete":
             client.delete(kind.path(desired), query=query)
 

@@ -226,6 +226,21 @@ def two_that_ask_a_server_of_images_at_once(world: World) -> None:
     assert other in world.run("lxd_instance", name="a", image=image, state="present")["msg"]
 
 
+def networks_that_go_at_the_same_time(world: World) -> None:
+    race = (
+        "Failed to delete bridge children interfaces: Failed to run: ip -d -j link show other: exit status 1 "
+        '(Device "other" does not exist.)'
+    )
+    network = {"name": "n", "type": "bridge", "managed": True, "status": "Created", "config": {}, "used_by": []}
+    world.lxd.route("GET", "/1.0/networks/n", sync(network))
+    world.lxd.route("GET", "/1.0/networks", sync([network]))
+    world.lxd.route("DELETE", "/1.0/networks/n", [error(500, race), error(500, race), sync(), error(500, "in use")])
+    assert world.run("lxd_network", name="n", state="absent")["changed"]
+    assert len(world.lxd.sent("DELETE")) == 3
+    assert "in use" in world.run("lxd_network", name="n", state="absent")["msg"]
+    assert len(world.lxd.sent("DELETE")) == 4
+
+
 def a_kill_half_way_is_finished(world: World) -> None:
     making = {"id": "theirs", "description": "Creating instance", "resources": {"instances": ["/1.0/instances/a"]}}
     world.instance("Stopped")
@@ -415,6 +430,8 @@ TABLE = [
             creation_elsewhere_is_waited_for),
     Failure("Incus 6.0.4", "of two that ask a server of images at once for the first time, one fails", "asks again",
             two_that_ask_a_server_of_images_at_once),
+    Failure("Incus 6.0.4", "of two networks that are removed at once, one stays, with an error", "removes it again",
+            networks_that_go_at_the_same_time),
     Failure("CG lxd_container", "a run that was killed leaves what the next one fails at", "waits for what LXD is at, goes on",
             a_kill_half_way_is_finished),
     Failure("CG lxd_container", "an error of the daemon is taken for absence", "an error, and nothing is made",
