@@ -152,6 +152,13 @@ def test_a_member_that_does_not_answer_is_named_with_what_is_on_it(run: RunModul
     cluster.route("GET", "/1.0/storage-pools", sync([{"name": "fast"}]))
     cluster.route("GET", "/1.0/storage-pools/fast/resources", sync({"space": {"used": 1, "total": 4}}))
     cluster.route("GET", "/1.0/instances", sync([{"name": "a", "location": "two", "status": "Error", "project": "x"}]))
+    cluster.route(
+        "GET", "/1.0/projects", sync([{"name": "x"}, {"name": "y", "config": {"features.storage.volumes": "false"}}])
+    )
+    volumes = [
+        {"name": name, "location": place} for name, place in (("a-data", "two"), ("a-data/old", "two"), ("b", "one"))
+    ]
+    cluster.route("GET", "/1.0/storage-pools/fast/volumes/custom", sync(volumes))
 
     def resources(request: Request) -> Answer:
         if request.query.get("target") == "three":
@@ -169,10 +176,12 @@ def test_a_member_that_does_not_answer_is_named_with_what_is_on_it(run: RunModul
     )
     assert (two["answers"], two["status"], two["message"]) == (False, "Offline", "No heartbeat for 25s")
     assert two["instances"] == [{"project": "x", "name": "a", "status": "Error"}]
+    assert two["volumes"] == [{"project": "x", "pool": "fast", "name": "a-data"}]
+    assert [item["name"] for item in one["volumes"]] == ["b"]
     # The others have not noticed yet.
     assert (three["answers"], three["status"]) == (False, "Online")
     assert "no route to host" in three["message"]
-    assert result["contents"] == ["storage pool fast"]
+    assert result["contents"] == ["storage pool fast", "project x", "project y"]
 
 
 def test_a_join_that_reaches_nobody_touches_nothing(run: RunModule, lxd: FakeLXD) -> None:
