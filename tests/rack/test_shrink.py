@@ -54,9 +54,9 @@ def volumes(site: RackSite) -> dict[str, list[str]]:
     return found
 
 
-def nodes(site: RackSite) -> dict[str, str]:
-    """All nodes of the Swarm, as the first manager that can be asked names them."""
-    words = site.ask("manager-2", "docker", "node", "ls", "--format", "{{.Hostname}} {{.Status}} {{.ManagerStatus}}")
+def nodes(site: RackSite, speaker: str = "manager-1") -> dict[str, str]:
+    """All nodes of the Swarm with their states, as a manager names them."""
+    words = site.ask(speaker, "docker", "node", "ls", "--format", "{{.Hostname}} {{.Status}} {{.ManagerStatus}}")
     lines = [line.split(maxsplit=1) for line in words.splitlines()]
     assert len({host for host, _state in lines}) == len(lines), words
     return dict(lines)
