@@ -68,15 +68,22 @@ def stands_on(client: LXDClient, member: str) -> list[str]:
     instances = client.get("/1.0/instances", recursion=1, **{"all-projects": "true"}) or []
     found = [f"instance {_in(item)}" for item in instances if item.get("location") == member]
     pools = [item["name"] for item in client.get("/1.0/storage-pools", recursion=1) or []]
+    return found + [
+        f"volume {item['pool']}/{_in(item)}" for item in volumes_of(client, pools) if item.get("location") == member
+    ]
+
+
+def volumes_of(client: LXDClient, pools: t.Iterable[str]) -> list[Object]:
+    """The custom volumes of all projects, each with its pool and project, in a cluster also with its location."""
+    found = []
     for project in client.get("/1.0/projects", recursion=1) or []:
         for pool in pools if (project.get("config") or {}).get("features.storage.volumes") != "false" else []:
             volumes = client.get(
                 api_path("storage-pools", pool, "volumes", "custom"), recursion=1, project=project["name"]
             )
+            # Some versions list snapshots too, as VOLUME/SNAPSHOT.
             found += [
-                f"volume {pool}/{_in({**item, 'project': project['name']})}"
-                for item in volumes or []
-                if item.get("location") == member
+                {**item, "pool": pool, "project": project["name"]} for item in volumes or [] if "/" not in item["name"]
             ]
     return found
 
@@ -93,6 +100,7 @@ def capacity(client: LXDClient) -> list[Object]:
     members = members_of(client)
     pools = [item["name"] for item in client.get("/1.0/storage-pools", recursion=1) or []]
     instances = client.get("/1.0/instances", recursion=1, **{"all-projects": "true"}) or []
+    volumes = volumes_of(client, pools)
     return [
         {
             "name": member["server_name"],
@@ -109,6 +117,14 @@ def capacity(client: LXDClient) -> list[Object]:
                     if not members or item.get("location") == member["server_name"]
                 ),
                 key=lambda item: (item["project"], item["name"]),
+            ),
+            "volumes": sorted(
+                (
+                    {"project": item["project"], "pool": item["pool"], "name": item["name"]}
+                    for item in volumes
+                    if not members or item.get("location") == member["server_name"]
+                ),
+                key=lambda item: (item["project"], item["pool"], item["name"]),
             ),
         }
         for member in members or [alone]

@@ -146,7 +146,8 @@ def plan_all(
             if label in seen:
                 errors.append(f"{label} is declared twice")
             seen.add(label)
-            change = _plan_one(kind, desired, declaration.project, snapshot, _leaving(kind, desired["name"], changes))
+            leaving = _leaving(kind, desired["name"], changes)
+            change = _plan_one(kind, desired, declaration.project, snapshot, leaving, check_mode)
             changes.append(change)
             errors += change.errors
     errors += _missing(declaration, snapshot, check_mode)
@@ -154,7 +155,9 @@ def plan_all(
     return changes, errors
 
 
-def _plan_one(kind: Kind, desired: Object, project: str, snapshot: Snapshot, leaving: set[str]) -> Change:
+def _plan_one(
+    kind: Kind, desired: Object, project: str, snapshot: Snapshot, leaving: set[str], check_mode: bool
+) -> Change:
     actual = snapshot.find(kind, desired)
     can_grow = snapshot.can_grow_pools
     if kind not in (POOL, NETWORK):
@@ -162,7 +165,7 @@ def _plan_one(kind: Kind, desired: Object, project: str, snapshot: Snapshot, lea
     if snapshot.clusters is not None:
         cluster = snapshot.clusters[kind.label(desired)]
         return parts.plan_in_cluster(kind, desired, actual, cluster, can_grow_pools=can_grow, leaving=leaving)
-    alone, errors = parts.without_cluster(desired, snapshot.server_name)
+    alone, errors = parts.without_cluster(desired, snapshot.server_name, rehearsal=check_mode)
     change = plan(kind, alone, actual, project=project, can_grow_pools=can_grow, leaving=leaving)
     change.errors += errors
     return change

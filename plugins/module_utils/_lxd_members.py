@@ -129,12 +129,17 @@ def settled_target(client: LXDClient, target: str | None, what: str) -> str | No
     return target
 
 
-def without_cluster(desired: Object, server_name: str) -> tuple[Object, list[str]]:
-    """On a server that is in no cluster, the part of the member of its name is its own configuration."""
+def without_cluster(desired: Object, server_name: str, *, rehearsal: bool = False) -> tuple[Object, list[str]]:
+    """On a server that is in no cluster, the part of the member of its name is its own configuration.
+
+    In a rehearsal it may be one that a task before would have made the first member of a cluster, under another name perhaps.
+    """
     wanted = dict(desired)
     members = wanted.pop("members", None)
     if not members:
         return wanted, []
+    if rehearsal and len(members) > 1:
+        members = {server_name: members.get(server_name, next(iter(members.values())))}
     if list(members) != [server_name]:
         return wanted, [
             f"members: LXD on {server_name} is in no cluster. There, members may have one entry, {server_name}; "

@@ -39,6 +39,8 @@ class Wanted:
     location: str | None = None
     # Where its volumes are: it can only be there.
     volumes: tuple[str, ...] = ()
+    # Whether it chooses anew although it exists. Its volumes come along.
+    moves: bool = False
 
 
 def place(members: t.Sequence[Member], wanted: t.Sequence[Wanted]) -> tuple[dict[str, str], list[str]]:
@@ -46,12 +48,14 @@ def place(members: t.Sequence[Member], wanted: t.Sequence[Wanted]) -> tuple[dict
 
     What exists stays. What is new goes where its volumes are, then where it is told to, and otherwise to the failure domain
     and then the member with the fewest of those that it is to be apart from; among equals to the one with the fewest
-    instances, and then to the first by name.
+    instances, and then to the first by name. What exists and moves goes where it would go if it were new; before it goes to
+    another one that is no better, it stays.
     """
     by_name = {member.name: member for member in members}
     placed: dict[str, str] = {}
     errors: list[str] = []
     load = collections.Counter({member.name: member.load for member in members})
+    load.subtract(one.location for one in wanted if one.location and one.moves)
     neighbours: collections.Counter[tuple[str | None, str, str]] = collections.Counter()
 
     def settle(one: Wanted, name: str) -> None:
@@ -61,12 +65,12 @@ def place(members: t.Sequence[Member], wanted: t.Sequence[Wanted]) -> tuple[dict
         neighbours[one.apart, "member", name] += 1
 
     for one in wanted:
-        if one.location:
+        if one.location and not one.moves:
             settle(one, one.location)
     for one in wanted:
-        if one.location:
+        if one.location and not one.moves:
             continue
-        places = sorted(set(one.volumes))
+        places = [] if one.moves else sorted(set(one.volumes))
         if len(places) > 1:
             errors.append(f"instance {one.name}: its volumes lie on {' and '.join(places)}; bring them together first")
             continue
@@ -77,7 +81,7 @@ def place(members: t.Sequence[Member], wanted: t.Sequence[Wanted]) -> tuple[dict
             )
             continue
         if chosen and not by_name[chosen].able:
-            errors.append(f"instance {one.name}: member {chosen} is offline or evacuated")
+            errors.append(f"instance {one.name}: member {chosen} is offline, evacuated or leaving")
             continue
         able = [member for member in members if member.able and chosen in (None, member.name)]
         if not able:
@@ -89,6 +93,7 @@ def place(members: t.Sequence[Member], wanted: t.Sequence[Wanted]) -> tuple[dict
                 neighbours[one.apart, "domain", member.failure_domain] if one.apart else 0,
                 neighbours[one.apart, "member", member.name] if one.apart else 0,
                 load[member.name],
+                member.name != one.location,
                 natural(member.name),
             ),
         )

@@ -67,7 +67,7 @@ members:
       description: Its failure domain. V(null) for a server that is in no cluster.
       type: str
     version:
-      description: The version of its LXD. V(null) where it does not answer, as all that follows but the instances.
+      description: The version of its LXD. V(null) where it does not answer, as all that follows but the instances and volumes.
       type: str
     cpus:
       description: How many processors it has.
@@ -80,6 +80,10 @@ members:
       type: dict
     instances:
       description: The instances that are on it, in all projects, each with C(project), C(name) and C(status).
+      type: list
+      elements: dict
+    volumes:
+      description: The custom volumes that lie on it, in all projects, each with C(project), C(pool) and C(name).
       type: list
       elements: dict
   sample: [{name: rack-1, status: Online, answers: true, roles: [database-leader, database], version: 5.0.2, cpus: 4}]

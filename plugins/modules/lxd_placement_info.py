@@ -15,6 +15,7 @@ description:
     and otherwise to the failure domain, and in it to the member, with the fewest of those that it is to be kept apart from.
     Among equals the member with the fewest instances is taken, and then the first by name.
   - Members that are offline or evacuated take nothing new.
+  - With O(leaving) or O(anew), instances that exist choose again. RV(moves) tells which of them are elsewhere than they would be then.
   - Nothing is made or moved. What comes out is meant for C(target) of M(bcm.datacenter.lxd_instances) and of the volumes of
     M(bcm.datacenter.lxd_fabric).
   - Of a server that is in no cluster nothing is said.
@@ -55,6 +56,18 @@ options:
             description: The storage pool that it lies in.
             type: str
             required: true
+  leaving:
+    description:
+      - Members that take nothing new, and whose instances choose another one. Their volumes would come along.
+    type: list
+    elements: str
+    default: []
+  anew:
+    description:
+      - Whether all instances choose as if they were new. Their volumes would come along. Before one goes to a member that is no
+        better for it, it stays where it is.
+    type: bool
+    default: false
 seealso:
   - module: bcm.datacenter.lxd_instances
   - module: bcm.datacenter.lxd_cluster_member
@@ -73,6 +86,16 @@ EXAMPLES = r"""
 - name: Show where the first one goes
   ansible.builtin.debug:
     msg: "{{ result.placement['manager-1'] }}"
+
+- name: Ask where the instances of one member would go
+  bcm.datacenter.lxd_placement_info:
+    project: bcm-rack
+    leaving: [rack-3]
+    instances:
+      - {name: manager-1, apart: manager}
+      - {name: manager-2, apart: manager}
+      - {name: manager-3, apart: manager}
+  register: result
 """
 
 RETURN = r"""
@@ -85,6 +108,22 @@ placement:
   returned: success
   type: dict
   sample: {manager-1: rack-1, manager-2: rack-2, manager-3: rack-3}
+moves:
+  description: The instances that exist elsewhere than where they were placed, in the order in which they were given.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The instance.
+      type: str
+    from:
+      description: The member that it is on.
+      type: str
+    to:
+      description: The member that was chosen for it.
+      type: str
+  sample: [{name: manager-3, from: rack-3, to: rack-1}]
 """
 
 import collections
@@ -109,12 +148,12 @@ INSTANCE_SPEC = {
 }
 
 
-def read_members(client: LXDClient, everything: t.Iterable[Object]) -> list[Member]:
+def read_members(client: LXDClient, everything: t.Iterable[Object], leaving: t.Collection[str]) -> list[Member]:
     load = collections.Counter(item.get("location") for item in everything)
     return [
         Member(
             item["server_name"],
-            item.get("status") == ONLINE,
+            item.get("status") == ONLINE and item["server_name"] not in leaving,
             item.get("failure_domain") or "default",
             load[item["server_name"]],
         )
@@ -138,7 +177,7 @@ def read_volumes(client: LXDClient, pools: t.Iterable[str]) -> dict[tuple[str, s
 def run(lxd: LXDModule) -> dict[str, t.Any]:
     client, instances = lxd.client, lxd.params["instances"]
     if not (client.server().get("environment") or {}).get("server_clustered"):
-        return {"changed": False, "clustered": False, "placement": {}}
+        return {"changed": False, "clustered": False, "placement": {}, "moves": []}
     everything = client.get("/1.0/instances", **{"recursion": 1, "all-projects": "true", "project": None})
     locations = {
         item["name"]: item.get("location")
@@ -146,6 +185,7 @@ def run(lxd: LXDModule) -> dict[str, t.Any]:
         if item.get("project") == (client.project or "default")
     }
     volumes = read_volumes(client, sorted({volume["pool"] for item in instances for volume in item["volumes"]}))
+    leaving, anew = lxd.params["leaving"], lxd.params["anew"]
     wanted = [
         Wanted(
             item["name"],
@@ -153,17 +193,30 @@ def run(lxd: LXDModule) -> dict[str, t.Any]:
             item["apart"],
             locations.get(item["name"]),
             tuple(place for volume in item["volumes"] for place in volumes.get((volume["pool"], volume["name"]), [])),
+            anew or locations.get(item["name"]) in leaving,
         )
         for item in instances
     ]
-    placement, errors = place(read_members(client, everything), wanted)
+    members = read_members(client, everything, leaving)
+    unknown = sorted(set(leaving) - {member.name for member in members})
+    placement, errors = place(members, wanted)
+    errors = [f"leaving: the cluster has no member {name!r}" for name in unknown] + errors
     if errors:
         raise PlanError(errors)
-    return {"changed": False, "clustered": True, "placement": placement}
+    moves = [
+        {"name": one.name, "from": one.location, "to": placement[one.name]}
+        for one in wanted
+        if one.location and placement[one.name] != one.location
+    ]
+    return {"changed": False, "clustered": True, "placement": placement, "moves": moves}
 
 
 def main() -> None:
-    spec = {"instances": {"type": "list", "elements": "dict", "required": True, "options": INSTANCE_SPEC}}
+    spec: dict[str, t.Any] = {
+        "instances": {"type": "list", "elements": "dict", "required": True, "options": INSTANCE_SPEC},
+        "leaving": {"type": "list", "elements": "str", "default": []},
+        "anew": {"type": "bool", "default": False},
+    }
     LXDModule(spec, project=True).run(run)
 
 

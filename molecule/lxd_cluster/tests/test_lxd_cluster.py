@@ -190,6 +190,44 @@ def test_it_is_told_what_runs_where(converge: Converge, tmp_path: Path) -> None:
     assert "project bcm-rack-1: tenant" in text.split("  node-10: ")[0]
 
 
+def test_an_instance_moves_with_what_is_on_its_volume(converge: Converge, instance: Instance) -> None:
+    """From what a run leaves behind that was killed while it copied."""
+    first, within = instance("node-1"), "project=bcm-rack-1"
+    tenant = f"/1.0/instances/tenant?{within}"
+
+    def in_tenant(command: str) -> str:
+        return str(first.check_output("/usr/local/bin/in-tenant -c %s", command))
+
+    def places() -> list[str]:
+        volumes = ask(first, f"/1.0/storage-pools/bcm-rack-1/volumes/custom?recursion=1&{within}")
+        return [volume["location"] for volume in volumes if volume["name"] == "tenant-data"]
+
+    in_tenant("echo precious > /srv/data/file")
+    lxc_in = "lxc --project bcm-rack-1"
+    first.check_output(f"{lxc_in} config set tenant user.bcm.move=%s", f"node-1 {ask(first, tenant)['last_used_at']}")
+    first.check_output(f"{lxc_in} storage volume create bcm-rack-1 tenant-data --target node-10 user.bcm.copy=begun")
+    rehearsed = converge("move.yml", "--check", instance_move_target="node-10")
+    assert rehearsed.status == 0, rehearsed.text[-3000:]
+    assert "tenant would be moved from node-1 to node-10, with tenant-data" in rehearsed.text
+    assert sorted(places()) == ["node-1", "node-10"]
+
+    run = converge("move.yml", instance_move_target="node-10")
+    assert run.status == 0, run.text[-5000:]
+    found = ask(first, tenant)
+    assert (found["location"], found["status"]) == ("node-10", "Running")
+    assert "user.bcm.move" not in found["config"]
+    assert places() == ["node-10"]
+    assert in_tenant("ls -A /srv/data; cat /srv/data/file") == "file\nprecious"
+    again = converge("move.yml", instance_move_target="node-10")
+    assert (again.status, again.changed) == (0, set())
+
+    # A volume of which nobody has said that it is a copy is not taken for one.
+    first.check_output(f"{lxc_in} storage volume create bcm-rack-1 tenant-data --target node-12")
+    refused = converge("move.yml", instance_move_target="node-12")
+    assert "Only you can know" in refused.failures[0]
+    assert not refused.changed
+
+
 def test_sites_are_listed_each_by_itself(tmp_path: Path) -> None:
     """Both have an endpoint of the same name, and only one of these is there."""
     way = {

@@ -163,6 +163,15 @@ def test_a_server_alone() -> None:
     assert members.without_cluster({"name": "p", "members": {"me": "x"}}, "me")[1]
 
 
+def test_a_server_alone_that_would_have_become_a_cluster() -> None:
+    desired = {"name": "p", "members": {"first": {"source": "/x"}, "me": {"source": "/y"}, "third": {}}}
+    for name, source in (("host", "/x"), ("me", "/y")):
+        wanted = {"name": "p", "config": {"source": source}}
+        assert members.without_cluster(desired, name, rehearsal=True) == (wanted, [])
+    # Of one that is to stand alone it is asked what it is called.
+    assert members.without_cluster({"name": "p", "members": {"other": {}}}, "me", rehearsal=True)[1]
+
+
 # -- against a server -----------------------------------------------------------------------------------------------
 
 

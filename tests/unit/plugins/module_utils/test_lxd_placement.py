@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import collections
+import dataclasses
+
 import pytest
 
 from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_placement import Member, Wanted, natural, place
@@ -71,14 +74,61 @@ def test_a_target_is_obeyed():
     ("members", "wanted", "error"),
     [
         (RACK, Wanted("x", target="rack-3"), "instance x: the cluster has no member 'rack-3'. Its members: rack-1, rack-2, rack-10"),
-        ([Member("a", able=False)], Wanted("x", target="a"), "instance x: member a is offline or evacuated"),
+        ([Member("a", able=False)], Wanted("x", target="a"), "instance x: member a is offline, evacuated or leaving"),
         ([Member("a", able=False)], Wanted("x"), "instance x: no member of the cluster is online"),
-        ([Member("a", able=False), Member("b")], Wanted("x", volumes=("a",)), "instance x: member a is offline or evacuated"),
+        ([Member("a", able=False), Member("b")], Wanted("x", volumes=("a",)), "instance x: member a is offline, evacuated or leaving"),
         (RACK, Wanted("x", volumes=("rack-1", "rack-2")), "instance x: its volumes lie on rack-1 and rack-2; bring them together first"),
     ],
 )  # fmt: skip
 def test_errors(members, wanted, error):
     assert place(members, [wanted]) == ({}, [error])
+
+
+def leaves(wanted: list[Wanted], locations: dict[str, str], *leaving: str) -> list[Wanted]:
+    """The same as instances that exist, of which those on some members choose again."""
+    return [
+        dataclasses.replace(
+            one, location=locations[one.name], moves=not leaving or locations[one.name] in leaving, volumes=(locations[one.name],)
+        )
+        for one in wanted
+    ]  # fmt: skip
+
+
+def test_what_leaves_a_member_goes_where_it_would_go_if_it_were_new():
+    places = {"manager-1": "rack-1", "manager-2": "rack-2", "manager-3": "rack-10"}
+    rack = [*RACK[:2], dataclasses.replace(RACK[2], able=False)]
+    # Its volumes come along; what is on the others stays.
+    assert place(rack, leaves(managers(3), places, "rack-10")) == ({**places, "manager-3": "rack-1"}, [])
+
+
+def test_what_is_as_it_would_be_if_it_were_new_stays():
+    wanted = [*managers(3), Wanted("bitcoin-1", apart="bitcoin")]
+    new = place(RACK, wanted)[0]
+    load = collections.Counter(new.values())
+    rack = [dataclasses.replace(member, load=load[member.name]) for member in RACK]
+    assert place(rack, leaves(wanted, new))[0] == new
+    # Another order is as good, and is left.
+    other = {"manager-1": "rack-2", "manager-2": "rack-10", "manager-3": "rack-1", "bitcoin-1": "rack-1"}
+    load = collections.Counter(other.values())
+    rack = [dataclasses.replace(member, load=load[member.name]) for member in RACK]
+    assert place(rack, leaves(wanted, other))[0] == other
+
+
+def test_what_came_together_is_spread_and_then_stays():
+    wanted = [
+        Wanted("proxyhost-1", apart="proxyhost"),
+        *managers(3),
+        Wanted("bitcoin-1", apart="bitcoin", target="rack-2"),
+    ]
+    here = dict.fromkeys((one.name for one in wanted), "rack-1")
+    rack = [dataclasses.replace(RACK[0], load=6), *RACK[1:]]
+    spread = place(rack, leaves(wanted, here))[0]
+    assert {spread[f"manager-{n}"] for n in (1, 2, 3)} == {"rack-1", "rack-2", "rack-10"}
+    assert spread["bitcoin-1"] == "rack-2"
+    # Somebody else's instance on rack-1 counts.
+    load = collections.Counter(["rack-1", *spread.values()])
+    rack = [dataclasses.replace(member, load=load[member.name]) for member in RACK]
+    assert place(rack, leaves(wanted, spread))[0] == spread
 
 
 def test_ten_comes_after_two():

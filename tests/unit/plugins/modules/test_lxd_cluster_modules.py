@@ -152,6 +152,13 @@ def test_a_member_that_does_not_answer_is_named_with_what_is_on_it(run: RunModul
     cluster.route("GET", "/1.0/storage-pools", sync([{"name": "fast"}]))
     cluster.route("GET", "/1.0/storage-pools/fast/resources", sync({"space": {"used": 1, "total": 4}}))
     cluster.route("GET", "/1.0/instances", sync([{"name": "a", "location": "two", "status": "Error", "project": "x"}]))
+    cluster.route(
+        "GET", "/1.0/projects", sync([{"name": "x"}, {"name": "y", "config": {"features.storage.volumes": "false"}}])
+    )
+    volumes = [
+        {"name": name, "location": place} for name, place in (("a-data", "two"), ("a-data/old", "two"), ("b", "one"))
+    ]
+    cluster.route("GET", "/1.0/storage-pools/fast/volumes/custom", sync(volumes))
 
     def resources(request: Request) -> Answer:
         if request.query.get("target") == "three":
@@ -169,10 +176,36 @@ def test_a_member_that_does_not_answer_is_named_with_what_is_on_it(run: RunModul
     )
     assert (two["answers"], two["status"], two["message"]) == (False, "Offline", "No heartbeat for 25s")
     assert two["instances"] == [{"project": "x", "name": "a", "status": "Error"}]
+    assert two["volumes"] == [{"project": "x", "pool": "fast", "name": "a-data"}]
+    assert [item["name"] for item in one["volumes"]] == ["b"]
     # The others have not noticed yet.
     assert (three["answers"], three["status"]) == (False, "Online")
     assert "no route to host" in three["message"]
-    assert result["contents"] == ["storage pool fast"]
+    assert result["contents"] == ["storage pool fast", "project x", "project y"]
+
+
+def test_what_leaves_a_member_is_placed_anew(run: RunModule, cluster: FakeLXD) -> None:
+    server = {"config": {}, "api_extensions": [], "environment": {"server_clustered": True}}
+    cluster.route("GET", "/1.0", sync(server))
+    there = [
+        {"name": name, "location": place, "project": "x"} for name, place in (("a", "one"), ("b", "two"), ("c", "two"))
+    ]
+    cluster.route("GET", "/1.0/instances", sync(there))
+    cluster.route("GET", "/1.0/storage-pools/fast/volumes/custom", sync([{"name": "c-data", "location": "two"}]))
+    asked = [
+        {"name": "a", "apart": "a"},
+        {"name": "b", "apart": "b"},
+        {"name": "c", "apart": "c", "volumes": [{"name": "c-data", "pool": "fast"}]},
+    ]
+    stays = run("lxd_placement_info", project="x", instances=asked)
+    assert (stays["placement"], stays["moves"]) == ({"a": "one", "b": "two", "c": "two"}, [])
+    leaves = run("lxd_placement_info", project="x", instances=asked, leaving=["two"])
+    assert leaves["placement"] == {"a": "one", "b": "one", "c": "one"}
+    assert leaves["moves"] == [{"name": "b", "from": "two", "to": "one"}, {"name": "c", "from": "two", "to": "one"}]
+    anew = run("lxd_placement_info", project="x", instances=[{**asked[0], "target": "two"}, *asked[1:]], anew=True)
+    assert [move["name"] for move in anew["moves"]] == ["a", "b"]
+    unknown = run("lxd_placement_info", project="x", instances=asked, leaving=["three"])
+    assert "leaving: the cluster has no member 'three'" in unknown["msg"]
 
 
 def test_a_join_that_reaches_nobody_touches_nothing(run: RunModule, lxd: FakeLXD) -> None:
