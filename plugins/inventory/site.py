@@ -103,6 +103,26 @@ options:
       python_interpreter:
         description: Python on the machine.
         type: path
+      onion:
+        description: Whether its sshd gets an onion. By default as C(onions) says, and always with C(via=onion).
+        type: bool
+      via:
+        description: How it is reached. By default as O(via) says.
+        type: str
+        choices: [direct, onion]
+  via:
+    description:
+      - How servers are reached, at the address in C(ssh) or through the onion of their sshd.
+      - V(onion) takes what the P(bcm.datacenter.onion_client#role) role has written on the controller, and refuses a server that is
+        not among it. All plays go that way, and so does LXD's API.
+    type: str
+    choices: [direct, onion]
+    default: direct
+  onions:
+    description:
+      - C(ssh) says whether each server that is reached by SSH gets an onion for its sshd, by the P(bcm.datacenter.ssh_onion#role)
+        role.
+    type: dict
   cluster:
     description:
       - Several endpoints are one cluster of LXD, which goes on while more than half of them are there.

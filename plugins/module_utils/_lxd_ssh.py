@@ -231,8 +231,6 @@ class Tunnel:
         argv = [options.executable, *first, "-o", f"ControlPath={directory / 'c'}"]
         # Nobody is there who could answer a question; nothing of the user's own configuration shall run or forward.
         argv += ["-o", "BatchMode=yes", "-o", "RequestTTY=no", "-o", "RemoteCommand=none", "-o", "ForwardAgent=no"]
-        if not options.host_key_checking:
-            argv += ["-o", "StrictHostKeyChecking=no"]
         if options.private_key_file:
             key = str(Path(options.private_key_file).expanduser()).replace("%", "%%")
             argv += ["-o", f'IdentityFile="{key}"']
@@ -241,6 +239,9 @@ class Tunnel:
         if self._port:
             argv += ["-o", f"Port={self._port}"]
         argv += options.args
+        # After what a person says, so that host keys which that pins are looked at all the same.
+        if not options.host_key_checking:
+            argv += ["-o", "StrictHostKeyChecking=no"]
         argv += ["-o", f"ConnectTimeout={max(1, int(self._timeout))}", "-o", "ControlPersist=10m"]
         argv += ["-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=3"]
         return argv

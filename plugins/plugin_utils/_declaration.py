@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from . import _addresses, _chains, _declaration_rules, _sizes, _vxlan
+from . import _addresses, _chains, _declaration_rules, _onion_ways, _sizes, _vxlan
 from ._declaration_file import DeclarationError, Document, Finding, expand_variables, overlay, read
 from ._declaration_kinds import Check
 from ._declaration_schema import SCHEMA, tier
@@ -109,6 +109,7 @@ def check(document: Document, environment: Mapping[str, str], findings: list[Fin
         data["tiers"].setdefault(name, tier(_addresses.facts_of(name)).check({}, ("tiers", name), walk))
     data["mirrors"]["registries"].setdefault("docker.io", DOCKER_HUB)
     _declaration_rules.judge(data, walk)
+    _onion_ways.find(data, walk)
     if walk.findings:
         raise DeclarationError(
             sorted(walk.findings, key=lambda one: (one.place.file, one.place.line) if one.place else ("", 0))
@@ -128,7 +129,7 @@ def expand(data: Mapping[str, Any], controller_python: str, folder: str = "") ->
     }
     hosts: dict[str, dict[str, Any]] = {}
     for endpoint in data["endpoints"]:
-        hosts[endpoint["name"]] = _endpoint(endpoint, controller_python)
+        hosts[endpoint["name"]] = _endpoint(data, endpoint, controller_python)
         groups["endpoints"].append(endpoint["name"])
     groups["lxd_leader"].append(groups["endpoints"][0])
     for name in sorted(data["tiers"], key=lambda name: _addresses.block(name, data["tiers"][name]["block"])):
@@ -206,6 +207,17 @@ def _site_variables(data: Mapping[str, Any], networks: list[dict[str, Any]], fol
         "bcm_registry_volume": _registry_volume(data),
         "bcm_secrets": _secrets(data["secrets"], folder),
         **_egress(data),
+        **_by_onion(leader),
+    }
+
+
+def _by_onion(leader: Mapping[str, Any]) -> dict[str, Any]:
+    """What the connection plugin lxd is told beside the URL. Its arguments of this name come before all others."""
+    if not leader.get("way"):
+        return {}
+    return {
+        "bcm_lxd_ssh_args": leader["way"]["ansible_ssh_common_args"],
+        "bcm_lxd_timeout": _onion_ways.SECONDS,
     }
 
 
@@ -220,6 +232,9 @@ def _lxd_url(endpoint: Mapping[str, Any]) -> str | None:
     """Return LXD's API as the controller reaches it."""
     if endpoint["lxd_url"]:
         return str(endpoint["lxd_url"])
+    if endpoint.get("way"):
+        way, user = endpoint["way"], _user(endpoint)
+        return f"ssh://{user}@{way['ansible_host']}:{way['ansible_port']}{endpoint['lxd_socket'] or ''}"
     if endpoint["ssh"]:
         return f"ssh://{endpoint['ssh']}{endpoint['lxd_socket'] or ''}"
     return f"unix://{endpoint['lxd_socket']}" if endpoint["lxd_socket"] else None
@@ -227,28 +242,37 @@ def _lxd_url(endpoint: Mapping[str, Any]) -> str | None:
 
 def _own_lxd_url(endpoint: Mapping[str, Any]) -> str | None:
     """Return LXD's API as those reach it who run on the endpoint itself."""
-    if endpoint["ssh"]:
+    if not endpoint["connection"]:
         return f"unix://{endpoint['lxd_socket']}" if endpoint["lxd_socket"] else None
     return _lxd_url(endpoint)
 
 
-def _endpoint(endpoint: Mapping[str, Any], controller_python: str) -> dict[str, Any]:
+def _user(endpoint: Mapping[str, Any]) -> str:
+    """Whom SSH logs in as, if the declaration or the way says so."""
+    declared = (endpoint["ssh"] or "").rpartition("@")[0]
+    return str(declared or endpoint.get("way", {}).get("ansible_user", ""))
+
+
+def _endpoint(data: Mapping[str, Any], endpoint: Mapping[str, Any], controller_python: str) -> dict[str, Any]:
     result: dict[str, Any] = {
         "bcm_lxd_socket": endpoint["lxd_socket"],
         "bcm_own_lxd_url": _own_lxd_url(endpoint),
         "bcm_cluster_address": endpoint["address"] or _addresses.ssh_host(endpoint["ssh"]),
         "bcm_failure_domain": endpoint["failure_domain"],
         "bcm_pool_source": endpoint["pool_source"],
-        "bcm_prepare": bool(endpoint["ssh"]) if endpoint["prepare"] is None else endpoint["prepare"],
+        "bcm_prepare": not endpoint["connection"] if endpoint["prepare"] is None else endpoint["prepare"],
     }
+    if _declaration_rules.has_onion(dict(data), dict(endpoint)):
+        result["bcm_ssh_onion"] = True
     interpreter = endpoint["python_interpreter"]
-    if endpoint["ssh"]:
-        user, _at, rest = endpoint["ssh"].rpartition("@")
-        host, _colon, port = rest.partition(":")
+    user = _user(endpoint)
+    if user:
+        result |= {"ansible_user": user, "ansible_become": user != "root"}
+    if endpoint.get("way"):
+        result |= {"ansible_connection": "ssh", **_onion_ways.variables(endpoint["way"])}
+    elif endpoint["ssh"]:
+        host, _colon, port = endpoint["ssh"].rpartition("@")[2].partition(":")
         result |= {"ansible_connection": "ssh", "ansible_host": host}
-        if user:
-            result["ansible_user"] = user
-            result["ansible_become"] = user != "root"
         if port:
             result["ansible_port"] = int(port)
     else:

@@ -34,6 +34,7 @@ def judge(data: Data, check: Check) -> None:
         _proxyhost,
         _managers,
         _endpoints,
+        _onions,
         _cluster,
         _targets,
         _networks,
@@ -81,22 +82,63 @@ def _endpoints(data: Data, check: Check) -> None:
         if not endpoint or not check.sound(path):
             continue
         ways = [way for way in ("ssh", "connection") if endpoint[way]]
-        if len(ways) != 1:
+        by_onion = goes_by_onion(data, endpoint)
+        if len(ways) > 1 or not (ways or by_onion):
             check.refuse(
                 path,
                 endpoint["name"],
                 "has no way to be reached" if not ways else "has two ways to be reached",
-                "either ssh: user@host or connection: local",
+                "either ssh: user@host or connection: local" + ("" if ways else "; or via: onion"),
             )
             continue
-        way = endpoint["ssh"] or "local"
+        # Of an onion that is the only way, what the controller knows of it tells.
+        way = endpoint["ssh"] or ("local" if ways else None)
         if way in where:
             check.refuse((*path, ways[0]), way, f"is the same machine as endpoints[{where[way]}]", "each machine once")
-        where[way] = position
+        if way:
+            where[way] = position
         name = endpoint["name"]
         tier, _dash, index = name.rpartition("-")
         if name in _RESERVED or (index.isdigit() and tier in {*data["tiers"], "proxyhost", "manager"}):
             check.refuse((*path, "name"), name, "is what a group or an instance of the site is called", "another name")
+
+
+def goes_by_onion(data: Data, endpoint: Data) -> bool:
+    """Return whether ENDPOINT is to be reached through the onion of its sshd."""
+    return (endpoint["via"] or data["via"]) == "onion"
+
+
+def has_onion(data: Data, endpoint: Data) -> bool:
+    """Return whether site.yml sees to it that ENDPOINT has an onion for its sshd."""
+    if endpoint["connection"]:
+        return False
+    if endpoint["onion"] is None:
+        return bool(data["onions"]["ssh"]) or goes_by_onion(data, endpoint)
+    return bool(endpoint["onion"])
+
+
+def _onions(data: Data, check: Check) -> None:
+    for position, endpoint in enumerate(data["endpoints"]):
+        path = ("endpoints", position)
+        if not endpoint or not check.sound(path, ("via",), ("onions",)):
+            continue
+        by_onion = goes_by_onion(data, endpoint)
+        if endpoint["connection"]:
+            problem = "is of no use: no SSH leads to the machine that Ansible runs on"
+            if by_onion:
+                check.refuse((*path, "via"), "onion", problem, "direct, for this endpoint")
+            if endpoint["onion"]:
+                check.refuse((*path, "onion"), True, problem, "false, or a machine that is reached by SSH")
+            continue
+        if by_onion and endpoint["onion"] is False:
+            check.refuse((*path, "onion"), False, "takes away the way that via names", "true, or via: direct")
+        if by_onion and endpoint["lxd_url"]:
+            check.refuse(
+                (*path, "lxd_url"),
+                endpoint["lxd_url"],
+                "leads past the onion",
+                "null, for LXD's socket through SSH; or via: direct",
+            )
 
 
 def _cluster(data: Data, check: Check) -> None:

@@ -22,6 +22,7 @@ TIER_ALLOWS = "a small letter, then at most 15 small letters or digits"
 ENDPOINT = r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?"
 HOST = r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?"
 ABSOLUTE = r"/[^\x00\n]*"
+VIA = ("direct", "onion")
 
 COUNT_LIMIT = 250
 
@@ -306,6 +307,8 @@ SCHEMA = Keys(
                     "failure_domain": None,
                     "pool_source": None,
                     "prepare": None,
+                    "onion": None,
+                    "via": None,
                 }
             ],
             least=1,
@@ -373,8 +376,32 @@ SCHEMA = Keys(
                         pattern=ABSOLUTE,
                         allows="an absolute path",
                     ),
+                    "onion": Bool(
+                        about="Whether its sshd gets an onion; `null`: as `onions.ssh` says, and always with `via: onion`.",
+                        nullable=True,
+                        default=None,
+                    ),
+                    "via": Choice(
+                        about="How it is reached; `null`: as the `via` of the site says.", nullable=True, choices=VIA
+                    ),
                 }
             ),
+        ),
+        "via": Choice(
+            about="How servers are reached: `direct`, at the address in `ssh`, or `onion`, through the onion of their sshd, by what "
+            "the role onion_client has written on the controller. All plays go that way, and so does LXD's API.",
+            default="direct",
+            choices=VIA,
+        ),
+        "onions": Keys(
+            about="Onions of servers.",
+            fields={
+                "ssh": Bool(
+                    about="Whether each server that is reached by SSH gets an onion for its sshd, which only clients with a key "
+                    "can find.",
+                    default=False,
+                )
+            },
         ),
         "cluster": Keys(
             about="Several endpoints are one cluster of LXD.",

@@ -41,7 +41,7 @@ run_ansible_test = False
 run_flake8 = False
 """
 # What the tarball has no use for.
-UNWANTED = ("collections/", "lab/", "tests/", "scripts/", "molecule/", ".ci/", "ansible.cfg", "Makefile")
+UNWANTED = ("collections/", "lab/", "tests/", "scripts/site", "molecule/", ".ci/", "ansible.cfg", "Makefile")
 
 
 def run(*argv: str | Path, cwd: Path, env: dict[str, str]) -> str:
@@ -89,6 +89,9 @@ def main() -> None:
         (tarball,) = tmp.glob("bcm-datacenter-*.tar.gz")
         with tarfile.open(tarball) as archive:
             members = archive.getnames()
+        # For somebody at a server, who has nothing but the tarball.
+        if missing := {"scripts/bootstrap", "scripts/venv", "requirements.txt"} - set(members):
+            sys.exit(f"the tarball lacks {', '.join(sorted(missing))}")
         print(f"{tarball.name}: {tarball.stat().st_size // 1024} KiB, {len(members)} files")
         if superfluous := [m for m in members if m.startswith(UNWANTED)]:
             sys.exit(f"the tarball carries what only the checkout needs: {', '.join(superfluous[:10])}")

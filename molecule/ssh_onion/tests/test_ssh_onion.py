@@ -25,6 +25,7 @@ sys.path[:0] = [str(SCENARIO.parents[1] / "tests/e2e"), str(SCENARIO.parents[1] 
 
 from standing import LAB_DIR, Run, play  # noqa: E402
 
+from ansible_collections.bcm.datacenter.plugins.module_utils._tor import open_control  # noqa: E402
 from ansible_collections.bcm.datacenter.plugins.modules.onion_probe import go  # noqa: E402
 
 DIRECTORY = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "onion"
@@ -80,6 +81,19 @@ def test_ssh_goes_through_the_onion() -> None:
     for name in (BARE, OWNED):
         done = ssh(name, "hostname")
         assert (done.returncode, done.stdout.strip()) == (0, name), done.stderr
+
+
+def test_ssh_starts_the_tor_that_is_gone() -> None:
+    control = open_control(DIRECTORY / "way/control")
+    assert control is not None
+    control.halt()
+    control.close()
+    with ThreadPoolExecutor(2) as pool:
+        ended = [done.returncode for done in pool.map(lambda name: ssh(name, "true"), (BARE, OWNED))]
+    assert ended == [0, 0]
+    again = open_control(DIRECTORY / "way/control")
+    assert again is not None
+    again.close()
 
 
 def test_another_host_key_is_not_accepted() -> None:

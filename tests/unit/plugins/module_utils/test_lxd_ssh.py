@@ -138,6 +138,8 @@ def test_what_ssh_is_told(ssh: FakeSSH, lxd: FakeLXD) -> None:
         assert call[call.index(word) - 1] == "-o"
     # ssh takes the first: a person's arguments come before our defaults, and after what is not theirs to say.
     assert call.index("BatchMode=yes") < call.index("ProxyCommand=x") < call.index("ControlPersist=10m")
+    # Who pins host keys in them has these looked at, whatever is set beside.
+    assert call.index("ProxyCommand=x") < call.index("StrictHostKeyChecking=no")
 
 
 def test_the_directory_is_private_and_its_names_are_short(ssh: FakeSSH, lxd: FakeLXD) -> None:
