@@ -29,7 +29,7 @@ CLOUD_INIT_DISABLED = "/run/cloud-init/disabled"
 
 AWAITED = {
     "cloud-init": "the end of cloud-init",
-    "agent": "its processes, or the agent in it, to answer",
+    "agent": "an answer of its processes, or of the agent in it,",
 }
 
 

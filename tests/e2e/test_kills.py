@@ -17,6 +17,9 @@ from standing import Site, lxc
 
 
 def is_publishing(site: Site) -> bool:
+    # It may be over between two looks.
+    if json.loads(lxc("image", "list", "bcm-golden", "--format=json", project=site.project)):
+        return True
     # Where there is none, nothing is said at all.
     operations = json.loads(lxc("query", f"/1.0/operations?recursion=1&project={site.project}") or "{}")
     return any("image" in operation["description"] for operation in operations.get("running", []))

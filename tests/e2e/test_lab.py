@@ -81,7 +81,7 @@ def test_status_says_what_stands(standing: dict[str, Any]) -> None:
 def test_up_again_does_nothing_and_is_quick(standing: dict[str, Any]) -> None:
     began = time.monotonic()
     did = steps(lab("up"))
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 30
     assert len(did) > 10
     assert set(did.values()) == {"is there"}
     assert status()["daemon"]["pid"] == standing["daemon"]["pid"]

@@ -7,7 +7,8 @@ Beside the site's node stand twins of it, made from its own service: same image,
 seconds and from the first one on, with data of their own. What keeps them from being ready is real:
 
 - one is in its initial download: it is on another chain, whose blocks nobody gives it;
-- one is in a reindex and still warms up: its first block file is a pipe, out of which nothing comes.
+- one is in a reindex and still warms up: its first block file is a pipe, out of which nothing comes;
+- one does not come to answer its RPC: its process is stopped (SIGSTOP). Before that it tells a subscriber of a block.
 """
 
 from __future__ import annotations
@@ -29,6 +30,42 @@ INTERVAL = 2
 CHECKS = 10
 UID = "10001"
 API = ["curl", "--silent", "--fail-with-body", "--unix-socket", "/run/docker.sock"]
+
+# Runs with the node's network: port, and the command that mines a block and prints its hash. A subscriber to hashblock by the wire
+# protocol of ZMQ (ZMTP 3.0), in which a message is a row of frames. Prints what was mined, and the message that came.
+SUBSCRIBE = r"""
+import json, select, socket, subprocess, sys
+def exactly(count):
+    found = b""
+    while len(found) < count:
+        part = s.recv(count - len(found))
+        assert part, "the publisher hung up"
+        found += part
+    return found
+def frame():
+    flags = exactly(1)[0]
+    return flags, exactly(int.from_bytes(exactly(8 if flags & 2 else 1), "big"))
+mined, message = [], []
+with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=10) as s:
+    s.sendall(b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\x00") + bytes(32))
+    assert exactly(64)[12:32].rstrip(b"\x00") == b"NULL"
+    ready = b"\x05READY\x0bSocket-Type" + (3).to_bytes(4, "big") + b"SUB"
+    s.sendall(bytes([4, len(ready)]) + ready)
+    assert frame()[1].startswith(b"\x05READY")
+    topic = b"\x01hashblock"
+    s.sendall(bytes([0, len(topic)]) + topic)
+    # The publisher takes the subscription when it comes to it: of a block before that it tells nobody.
+    while not message and len(mined) < 10:
+        mined += json.loads(subprocess.run(sys.argv[2:], check=True, capture_output=True).stdout)
+        while not message and select.select([s], [], [], 3)[0]:
+            flags, body = frame()
+            if not flags & 4:
+                message.append(body)
+                while flags & 1:
+                    flags, body = frame()
+                    message.append(body)
+print(json.dumps({"mined": mined, "message": [part.hex() for part in message]}))
+"""
 
 
 @dataclass
@@ -84,6 +121,17 @@ class Twin:
     def inspect(self, container: str) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.ask("docker", "inspect", container))[0]
         return found
+
+    def cli(self, container: str, *argv: str) -> list[str]:
+        """A command that asks its bitcoind by RPC."""
+        return ["docker", "exec", container, "bitcoin-cli", "-datadir=/data", "-conf=/etc/bitcoin/bitcoin.conf", *argv]
+
+    def bitcoind(self, container: str) -> str:
+        """Its process, as the host sees it."""
+        rows = [line.split() for line in self.ask("docker", "top", container, "-o", "pid,comm").splitlines()[1:]]
+        # Threads have names of their own.
+        (pid,) = [pid for pid, command in rows if command in ("bitcoind", "b-init")]
+        return pid
 
     def info(self) -> dict[str, Any]:
         """What the collection's own module says of it."""
@@ -147,8 +195,22 @@ def reindexing(site: Site, conf: str) -> Iterator[Twin]:
         twin.remove()
 
 
-def enough(checks: Callable[[], list[str]]) -> bool:
-    return len(checks()) >= CHECKS
+@pytest.fixture(scope="module")
+def working(site: Site, conf: str) -> Iterator[Twin]:
+    twin = Twin(site, "e2e-working", conf)
+    try:
+        twin.deploy()
+        yield twin
+    finally:
+        twin.remove()
+
+
+def enough(checks: Callable[[], list[str]], seen: int = 0) -> bool:
+    return len(checks()) >= seen + CHECKS
+
+
+def answers(twin: Twin, container: str) -> bool:
+    return twin.site.run(HOST, *twin.cli(container, "getblockcount")).returncode == 0
 
 
 def test_they_outlive_ten_health_intervals(downloading: Twin, reindexing: Twin) -> None:
@@ -184,3 +246,42 @@ def test_a_second_container_waits_for_the_first(site: Site, downloading: Twin) -
     # The first one ends; then it is the second one's turn.
     downloading.ask("docker", "stop", "--time", "60", first)
     wait_for("second bitcoind", lambda: "bitcoind" in downloading.ask("docker", "top", second), 90)
+
+
+def test_a_subscriber_is_told_of_a_block(site: Site, working: Twin) -> None:
+    (container,) = wait_for("container", working.containers, 60)
+    wait_for("its RPC", functools.partial(answers, working, container), 90)
+    port = str(site.hostvars[HOST]["bcm_chain_ports"]["zmq_hashblock"])
+    mine = working.cli(container, "generatetodescriptor", "1", "raw(51)")
+    pid = working.bitcoind(container)
+    said = json.loads(working.ask("nsenter", "-t", pid, "-n", "python3", "-c", SUBSCRIBE, port, *mine))
+    topic, block, _number = said["message"]
+    assert bytes.fromhex(topic) == b"hashblock"
+    assert block in said["mined"]
+    assert working.ask(*working.cli(container, "getbestblockhash")).strip() == said["mined"][-1]
+
+
+def test_a_slow_rpc_is_healthy(site: Site, working: Twin) -> None:
+    (container,) = wait_for("container", working.containers, 60)
+    wait_for("its RPC", functools.partial(answers, working, container), 90)
+    tip = working.ask(*working.cli(container, "getbestblockhash"))
+    pid = working.bitcoind(container)
+    working.ask("kill", "-STOP", pid)
+    try:
+        seen = len(working.checks(container))
+        said = working.info()
+        checks = functools.partial(working.checks, container)
+        wait_for("checks of a node that is slow", functools.partial(enough, checks, seen), 240, every=INTERVAL)
+        # Not one answer came meanwhile.
+        assert site.run(HOST, *working.cli(container, "-rpcclienttimeout=3", "getblockcount")).returncode != 0
+        state = working.inspect(container)["State"]
+    finally:
+        working.ask("kill", "-CONT", pid)
+    assert (said["container"], said["ready"]) == (container[:12], False)
+    assert said["reason"].startswith("does not answer: ")
+    assert set(checks()[seen:]) == {"0"}
+    assert (state["Status"], state["Health"]["Status"], state["Health"]["FailingStreak"]) == ("running", "healthy", 0)
+    wait_for("its RPC again", functools.partial(answers, working, container), 60)
+    assert working.containers("--all") == [container], "it was started anew"
+    assert working.bitcoind(container) == pid
+    assert working.ask(*working.cli(container, "getbestblockhash")) == tip

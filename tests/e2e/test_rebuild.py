@@ -55,7 +55,7 @@ def cut_off(site: Site, tmp_path: Path) -> Iterator[None]:
         site.run("proxyhost-1", "nft", "delete", "table", "inet", "e2e_cut")
     wait_for("the world", lambda: mirror_has_debian(site), 60)
     # The proxy remembers for a minute that a name had no answer.
-    wait_for("the whole site", lambda: site.verify(tmp_path)["works"], 180, every=5)
+    wait_for("the whole site", lambda: site.verify(tmp_path)["works"], 300, every=5)
 
 
 @pytest.mark.usefixtures("cut_off")

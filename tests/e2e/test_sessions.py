@@ -123,6 +123,16 @@ def sleep_until(moment: float) -> None:
     time.sleep(max(0.0, moment - time.monotonic()))
 
 
+def connects(swarm: Swarm, seconds: float) -> float | None:
+    """When the node was connected; None if it was not within that time."""
+    deadline = time.monotonic() + seconds
+    while not swarm.connected():
+        if time.monotonic() > deadline:
+            return None
+        time.sleep(0.02)
+    return time.monotonic()
+
+
 def lose(site: Site, starting: float) -> tuple[bool, float]:
     """Restart the node's Docker in that way; return whether it is lost now, and how long its Docker took to register."""
     swarm = Swarm.read(site)
@@ -133,9 +143,13 @@ def lose(site: Site, starting: float) -> tuple[bool, float]:
     began = time.monotonic()
     with frozen(site, swarm.followers):
         site.ask(NODE, "systemctl", "start", "--no-block", "docker")
-        wait_for(f"connection of {NODE}", swarm.connected, 8, every=0.02)
-        registered = time.monotonic()
-        sleep_until(registered + WRITTEN)
+        registered = connects(swarm, 8)
+        if registered:
+            sleep_until(registered + WRITTEN)
+    if not registered:
+        # Its Docker took too long to start. The next attempt begins with a node that beats again.
+        wait_for(f"connection of {NODE}", swarm.connected, 60)
+        return False, starting
     # What is still to be written.
     time.sleep(2)
     return swarm.state() == "down" and swarm.connected(), registered - began
@@ -162,5 +176,8 @@ def test_a_node_that_is_down_and_connected_is_taken_back(site: Site) -> None:
         finally:
             if Swarm.read(site).state() == "down":
                 site.ask(NODE, "systemctl", "restart", "docker")
-    (line,) = said(site, began)
-    assert line.startswith(f"{NODE} was down while connected from {site.address(NODE, 'cluster')}:")
+    # One line each time that it is lost, which a slow machine may do once more.
+    lines = said(site, began)
+    taken_back = f"{NODE} was down while connected from {site.address(NODE, 'cluster')}:"
+    assert lines
+    assert [line for line in lines if not line.startswith(taken_back)] == []

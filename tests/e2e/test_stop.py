@@ -27,7 +27,7 @@ echo started >> /data/log
 trap 'echo asked >> /data/log; sleep "$STOP"; echo stopped >> /data/log; sync; exit 0' TERM
 while :; do sleep 1 & wait $!; done
 """
-BACK = 120
+BACK = 240
 
 
 @dataclass

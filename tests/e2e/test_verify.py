@@ -122,7 +122,7 @@ def test_what_is_broken_is_named_with_its_cause(site: Site, directory: Path, thi
         assert thing.cause in part["cause"]
         assert part["hint"], "it says nothing of what a person can do"
     assert not report["works"]
-    wait_for("the site that was put right", works(site, directory), 180, every=5)
+    wait_for("the site that was put right", works(site, directory), 300, every=5)
 
 
 def test_a_host_that_is_gone_is_a_finding(site: Site, directory: Path) -> None:

@@ -5,11 +5,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from standing import lxc
 from testinfra.host import Host
+
+HANDSHAKE = (Path(__file__).parents[2] / "shared/handshake.py").read_text()
+BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +35,18 @@ def test_packages_come_from_the_declared_mirrors_and_no_others(guest: Host, lab:
     sites = guest.check_output("apt-get indextargets --no-release-info --format '$(SITE)'").splitlines()
     mirrors = lab["mirrors"]["apt"]
     assert {site.rstrip("/") for site in sites} == {mirrors["debian"].rstrip("/"), mirrors["security"].rstrip("/")}
+
+
+@pytest.mark.parametrize(
+    ("authority", "said"), [("declared", "30"), ("stranger", "unable to get local issuer certificate")]
+)
+def test_a_declared_authority_is_trusted_and_no_other(guest: Host, authority: str, said: str) -> None:
+    made = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
+    files = [f"{authority}-server.crt", f"{authority}-server.key"]
+    for file in files:
+        lxc("file", "push", str(made / file), f"guest-1/root/{file}", project="molecule")
+    paths = [f"/root/{file}" for file in files]
+    assert guest.check_output("python3 -c %s %s %s %s mirror.example", HANDSHAKE, *paths, BUNDLE) == said
 
 
 def test_names_are_not_shouted_for(guest: Host) -> None:

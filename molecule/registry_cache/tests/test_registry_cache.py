@@ -5,15 +5,23 @@
 
 from __future__ import annotations
 
+import http.client
 import re
+import urllib.parse
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from testinfra.host import Host
 
 FIRST, SECOND = "http://198.18.70.21:5000", "http://198.18.70.22:5000"
+# Of the second level as well, for the second upstream.
+OTHER = "http://198.18.70.22:5001"
 IMAGES = (Path(__file__).parents[2] / "shared/images.py").read_text()
+# What a registry may answer with when it is asked for a tag.
+KINDS = ", ".join(f"application/vnd.docker.distribution.manifest.{kind}v2+json" for kind in ("list.", ""))
 # Two images that share their configuration and three layers.
 BLOBS = 4
 
@@ -61,6 +69,21 @@ def test_the_second_pull_asks_the_world_for_no_blob(hub: Host, first: Host, seco
     pull(second, SECOND)
     pull(first, FIRST)
     assert fetched(hub) == before
+
+
+def test_another_registry_is_pulled_from_by_the_name_that_it_has_here(second: Host, lab: dict[str, Any]) -> None:
+    """Docker itself, by a reference with the port of that cache. What is behind the one port is not behind the other."""
+    upstream = urllib.parse.urlsplit(lab["mirrors"]["registries"]["docker.io"])
+    with closing(http.client.HTTPConnection(upstream.netloc, timeout=30)) as world:
+        world.request("HEAD", "/v2/library/busybox/manifests/latest", headers={"Accept": KINDS})
+        wanted = world.getresponse().getheader("Docker-Content-Digest")
+    reference = "127.0.0.1:5001/library/busybox"
+    assert second.check_output("docker pull --quiet %s", reference) == f"{reference}:latest"
+    assert second.check_output("docker image inspect --format '{{json .RepoDigests}}' %s", reference) == (
+        f'["{reference}@{wanted}"]'
+    )
+    assert ask(second, f"{SECOND}/v2/library/busybox/manifests/latest", "GET") == "404"
+    assert ask(second, f"{OTHER}/v2/library/one/manifests/1", "GET") == "404"
 
 
 def test_nobody_writes_and_strangers_do_not_even_read(hub: Host, first: Host) -> None:

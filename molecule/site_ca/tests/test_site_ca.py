@@ -13,7 +13,7 @@ import pytest
 from standing import Run
 from testinfra.host import Host
 
-HANDSHAKE = (Path(__file__).parent / "handshake.py").read_text()
+HANDSHAKE = (Path(__file__).parents[2] / "shared/handshake.py").read_text()
 STORE = "/var/lib/bcm/sites/home/secrets"
 DAYS = 397
 

@@ -47,7 +47,7 @@ def purpose(manager: Host) -> str:
 
 
 def test_two_hosts_are_one_swarm(manager: Host, nodes: Callable[[], list[str]]) -> None:
-    assert nodes() == STANDS
+    wait_for("the two of them", lambda: nodes() == STANDS, 90)
     assert purpose(manager) == "working"
     shared = manager.check_output("docker network inspect --format %s shared", "{{.Driver}} {{.Scope}} {{.Attachable}}")
     assert shared == "overlay swarm false"
@@ -58,8 +58,9 @@ def test_a_manager_watches_over_lost_nodes_and_a_worker_does_not(
 ) -> None:
     assert (manager.service(WATCH).is_running, manager.service(WATCH).is_enabled) == (True, True)
     assert not instance("swarm-2").file(WATCH_UNIT).exists
-    # Nobody is lost, and nothing is said.
-    assert manager.check_output("journalctl --quiet --unit=%s --output=cat _TRANSPORT=stdout", WATCH) == ""
+    # Whoever is not lost is not spoken of. On a slow machine the worker may have been, for a moment.
+    said = manager.check_output("journalctl --quiet --unit=%s --output=cat _TRANSPORT=stdout", WATCH)
+    assert [line for line in said.splitlines() if not line.startswith("swarm-2 was down while connected from ")] == []
 
 
 def test_a_worker_alone_is_looked_after_by_way_of_its_manager(
@@ -89,7 +90,7 @@ def test_who_is_in_another_swarm_is_left_there(
     assert f"swarm-3: belongs to another Swarm ({own})" in words
     assert "Nothing was changed" in words
     assert swarm_says(stranger, "Cluster.ID") == own
-    assert nodes() == STANDS
+    wait_for("the two of them", lambda: nodes() == STANDS, 90)
 
 
 def test_an_even_number_of_managers_is_refused(refusal: Callable[..., str]) -> None:

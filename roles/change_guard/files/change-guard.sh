@@ -7,6 +7,7 @@
 # confirmed in time. One change at a time. It is sh, because it has to work when nobody can come in to mend it.
 #
 #   arm SECONDS REASON PATH...   keeps the paths; commands for after a restoration come by standard input. Prints an identifier.
+#   still ID                     whether it would be put back yet; where it was already, what was written since goes too
 #   disarm ID                    forgets them: the change is good
 #   restore [boot]               what the timer runs, and the start of the machine
 #   state [ID]                   one line: idle, armed, restoring, restored
@@ -73,11 +74,34 @@ arm() {
         rm -rf "$new"
         die 4 "$(state)"
     fi
+    forget
     say "$id"
+}
+
+# What a restoration leaves for "still". The list first: without its copies it would be one of files to remove.
+forget() {
+    rm -f "$base/restored/paths"
+    find "$base/restored" -mindepth 1 -maxdepth 1 -name '[0-9]*' -exec rm -rf {} + 2>/dev/null
+}
+
+still() {
+    if [ "$(read_one "$base/armed/id")" = "$1" ]; then
+        state "$1"
+        exit 0
+    fi
+    # Whoever asks has written after the files were put back, or may have.
+    if [ "$(read_one "$base/restored/id")" = "$1" ] && [ -e "$base/restored/paths" ] &&
+        mv -T "$base/restored" "$base/restoring" 2>/dev/null; then
+        take_back
+        forget
+    fi
+    state "$1"
+    exit 3
 }
 
 disarm() {
     if ! { [ "$(read_one "$base/armed/id")" = "$1" ] && mv -T "$base/armed" "$base/done.$$" 2>/dev/null; }; then
+        [ "$(read_one "$base/restored/id")" = "$1" ] && forget
         state "$1"
         exit 3
     fi
@@ -111,6 +135,10 @@ restore() {
         # One that was cut short is begun again, which does no harm.
         [ -d "$base/restoring" ] || exit 0
     fi
+    take_back "$@"
+}
+
+take_back() {
     put_back
     if [ "${1-}" = boot ]; then
         # Nothing has been started yet; what the commands are about has to run first.
@@ -120,12 +148,10 @@ restore() {
         sh "$base/restoring/commands" || say "a command that should follow" >>"$base/restoring/failed"
     fi
     date +%s >"$base/restoring/when"
-    # Copies may be secrets, and are needed no more.
-    find "$base/restoring" -mindepth 1 -maxdepth 1 -name '[0-9]*' -exec rm -rf {} +
     rm -rf "$base/restored"
     mv -T "$base/restoring" "$base/restored"
     logger -t "$unit" "restored what was there before: $(read_one "$base/restored/reason")" 2>/dev/null
-    exit 0
+    return 0
 }
 
 state() {
@@ -146,6 +172,6 @@ state() {
 command=${1-}
 [ $# -gt 0 ] && shift
 case $command in
-arm | disarm | restore | state) "$command" "$@" ;;
-*) die 2 "usage: $0 arm SECONDS REASON PATH... | disarm ID | restore [boot] | state [ID]" ;;
+arm | still | disarm | restore | state) "$command" "$@" ;;
+*) die 2 "usage: $0 arm SECONDS REASON PATH... | still ID | disarm ID | restore [boot] | state [ID]" ;;
 esac

@@ -27,7 +27,7 @@ RECIPE = "user.bcm.recipe"
 
 @pytest.fixture
 def client(lxd: FakeLXD) -> t.Iterator[LXDClient]:
-    with LXDClient(lxd.url, timeout=2) as found:
+    with LXDClient(lxd.url, timeout=10) as found:
         yield found
 
 

@@ -34,7 +34,7 @@ RESULT = waiting.CLOUD_INIT_RESULT
 
 @pytest.fixture
 def client(lxd: FakeLXD) -> t.Iterator[LXDClient]:
-    with LXDClient(lxd.url, timeout=2) as found:
+    with LXDClient(lxd.url, timeout=10) as found:
         yield found
 
 
@@ -348,6 +348,33 @@ def test_an_address_is_waited_for(lxd: FakeLXD, client: LXDClient) -> None:
     card = {"host_name": "veth1", "addresses": [{"address": "10.0.0.1", "scope": "global"}]}
     lxd.route("GET", "/1.0/instances/a/state", [sync({"network": {}}), sync({"network": {"eth0": card}})])
     waiting.wait_for(client, "a", "address", 5)
+
+
+# As LXD and Incus say it of a virtual machine: before its agent answers, and of one that is about to stop.
+NOBODY_YET = [{"processes": -1}, {"processes": 0}, {}]
+
+
+def test_an_agent_is_waited_for(lxd: FakeLXD, client: LXDClient) -> None:
+    lxd.route("GET", "/1.0/instances/a/state", [*map(sync, NOBODY_YET), sync({"processes": 14})])
+    waiting.wait_for(client, "a", "agent", 30)
+    assert len(lxd.sent("GET")) == len(NOBODY_YET) + 1
+
+
+@pytest.mark.parametrize("state_", NOBODY_YET)
+def test_an_agent_that_does_not_come(lxd: FakeLXD, client: LXDClient, state_: dict[str, t.Any]) -> None:
+    # It has an address, and nobody in it who answers.
+    card = {"host_name": "veth1", "addresses": [{"address": "10.0.0.1", "scope": "global"}]}
+    lxd.route("GET", "/1.0/instances/a/state", sync({**state_, "network": {"eth0": card}}))
+    with pytest.raises(LXDTimeout, match=r"Instance a: an answer of .* the agent in it, was awaited in vain for 0.3 s"):
+        waiting.wait_for(client, "a", "agent", 0.3)
+
+
+def test_an_agent_of_one_that_stops(lxd: FakeLXD, client: LXDClient) -> None:
+    lxd.route("GET", "/1.0/instances/a/state", sync({"processes": -1}))
+    lxd.route("GET", "/1.0/instances/a", sync(actual("Stopped")))
+    lxd.route("GET", "/1.0/instances/a/console", Answer(b"BdsDxe: failed to load Boot0001\r\n"))
+    with pytest.raises(LXDUnreachable, match=r"is Stopped while .*the agent in it.* failed to load Boot0001"):
+        waiting.wait_for(client, "a", "agent", 30)
 
 
 def test_lxd_dies_while_it_is_waited(lxd: FakeLXD, client: LXDClient) -> None:

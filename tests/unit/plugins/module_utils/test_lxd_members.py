@@ -19,7 +19,7 @@ POOLS = "/1.0/storage-pools"
 
 @pytest.fixture
 def client(lxd: FakeLXD) -> t.Iterator[LXDClient]:
-    with LXDClient(lxd.url, timeout=2) as found:
+    with LXDClient(lxd.url, timeout=10) as found:
         yield found
 
 

@@ -37,7 +37,7 @@ SITE = "user.bcm.site"
 
 @pytest.fixture
 def client(lxd: FakeLXD) -> t.Iterator[LXDClient]:
-    with LXDClient(lxd.url, timeout=2) as found:
+    with LXDClient(lxd.url, timeout=10) as found:
         yield found
 
 

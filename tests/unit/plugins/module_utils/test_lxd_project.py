@@ -16,7 +16,7 @@ from ansible_collections.bcm.datacenter.tests.unit.plugins.module_utils.fake_lxd
 
 @pytest.fixture
 def client(lxd: FakeLXD) -> t.Iterator[LXDClient]:
-    with LXDClient(lxd.url, timeout=2) as found:
+    with LXDClient(lxd.url, timeout=10) as found:
         yield found
 
 

@@ -28,7 +28,7 @@ ALL = "/1.0/instances/a/snapshots"
 
 @pytest.fixture
 def client(lxd: FakeLXD) -> t.Iterator[LXDClient]:
-    with LXDClient(lxd.url, timeout=2) as found:
+    with LXDClient(lxd.url, timeout=10) as found:
         yield found
 
 

@@ -19,7 +19,7 @@ FIELDS = {"fingerprint": "ab" * 32, "addresses": ["10.0.0.1:8443"], "secret": "s
 
 @pytest.fixture
 def client(lxd: FakeLXD) -> t.Iterator[LXDClient]:
-    with LXDClient(lxd.url, timeout=2) as found:
+    with LXDClient(lxd.url, timeout=10) as found:
         yield found
 
 

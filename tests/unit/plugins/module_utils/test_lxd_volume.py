@@ -31,7 +31,7 @@ def client(lxd: FakeLXD) -> t.Iterator[LXDClient]:
     lxd.route("GET", "/1.0", sync({"environment": environment}))
     lxd.route("GET", "/1.0/cluster/members", sync(members))
     lxd.route("GET", "/1.0/cluster/members/a", sync({"server_name": "a", "url": "https://192.0.2.1:8443"}))
-    with LXDClient(lxd.url, timeout=2) as found:
+    with LXDClient(lxd.url, timeout=10) as found:
         yield found
 
 
