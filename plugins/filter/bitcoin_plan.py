@@ -44,7 +44,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: C(conf) and C(users), the texts of two files; C(dbcache) and C(maxmempool) in MiB; C(memory_limit) in bytes; C(free_space_kib).
+  description: C(conf) and C(users), the texts of two files; C(dbcache) and C(maxmempool) in MiB; C(memory_limit) in bytes;
+    C(free_space_kib) and C(volume_kib).
   type: dict
 """
 

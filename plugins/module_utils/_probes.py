@@ -24,6 +24,8 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+from ansible_collections.bcm.datacenter.plugins.module_utils import _sizes
+
 TIMEOUT_S = 10
 
 
@@ -128,17 +130,45 @@ def certificate(parameters: Parameters) -> str | None:
 
 
 def space(parameters: Parameters) -> str | None:
-    """A file system has room. Parameters: C(path), C(minimum) (share of the whole that has to be free, 0 to 1)."""
+    """A file system has room.
+
+    Parameters: C(path), C(minimum) (share of the whole that has to be free, 0 to 1), C(size) (what may be used, if that is less).
+    """
     path = parameters["path"]
     try:
         state = os.statvfs(path)
+        whole, room = state.f_blocks * state.f_frsize, state.f_bavail * state.f_frsize
+        if size := _sizes.to_bytes(parameters.get("size") or 0):
+            # A subvolume of btrfs has a quota, of which its file system says nothing: that is the whole pool.
+            whole, room = min(whole, size), min(room, max(0, size - used_below(path)))
     except OSError as error:
         return f"{path} cannot be looked at: {error.strerror}"
-    free = state.f_bavail / state.f_blocks if state.f_blocks else 1.0
+    free = room / whole if whole else 1.0
     if free >= float(parameters.get("minimum", 0.1)):
         return None
-    gib = state.f_bavail * state.f_frsize / 2**30
-    return f"only {free:.0%} of {path} is free ({gib:.1f} GiB)"
+    return f"only {free:.0%} of {path} is free ({room / 2**30:.1f} GiB)"
+
+
+def used_below(path: str) -> int:
+    """The bytes that all files of a directory take, on its own file system."""
+    device = os.lstat(path).st_dev
+    counted: set[int] = set()
+    directories, used = [path], 0
+    while directories:
+        try:
+            with os.scandir(directories.pop()) as entries:
+                for entry in entries:
+                    found = entry.stat(follow_symlinks=False)
+                    if found.st_dev != device or found.st_ino in counted:
+                        continue
+                    if found.st_nlink > 1:
+                        counted.add(found.st_ino)
+                    used += found.st_blocks * 512
+                    if entry.is_dir(follow_symlinks=False):
+                        directories.append(entry.path)
+        except FileNotFoundError:
+            continue  # Whoever works there may remove what was just listed.
+    return used
 
 
 def swarm(parameters: Parameters, runner: Runner = run) -> str | None:

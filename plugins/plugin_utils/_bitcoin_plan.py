@@ -12,7 +12,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.bcm.datacenter.plugins.plugin_utils import _chains, _sizes
+from ansible_collections.bcm.datacenter.plugins.module_utils import _sizes
+from ansible_collections.bcm.datacenter.plugins.plugin_utils import _chains
 
 # Our names of chains → those of bitcoind, which are its section names too.
 SECTIONS = {"mainnet": "main", "testnet4": "testnet4", "signet": "signet", "regtest": "regtest"}
@@ -256,4 +257,5 @@ def plan(settings: Mapping[str, Any]) -> dict[str, Any]:
         "maxmempool": mempool,
         "memory_limit": memory,
         "free_space_kib": _sizes.to_bytes(settings.get("free_space_min") or 0) // _sizes.KIB,
+        "volume_kib": _sizes.to_bytes(settings.get("volume_size") or 0) // _sizes.KIB,
     }

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from . import _addresses, _chains, _declaration_rules, _onion_ways, _sizes, _vxlan
+from ansible_collections.bcm.datacenter.plugins.module_utils import _sizes
+
+from . import _addresses, _chains, _declaration_rules, _onion_ways, _vxlan
 from ._declaration_file import DeclarationError, Document, Finding, expand_variables, overlay, read
 from ._declaration_kinds import Check
 from ._declaration_schema import SCHEMA, tier

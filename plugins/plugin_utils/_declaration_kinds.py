@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from . import _sizes
+from ansible_collections.bcm.datacenter.plugins.module_utils import _sizes
+
 from ._declaration_file import Document, Finding, KeyPath, expand_variables
 
 

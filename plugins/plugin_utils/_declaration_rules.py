@@ -12,7 +12,9 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-from . import _addresses, _chains, _sizes
+from ansible_collections.bcm.datacenter.plugins.module_utils import _sizes
+
+from . import _addresses, _chains
 from ._declaration_kinds import Check, suggestion
 
 Data = dict[str, Any]

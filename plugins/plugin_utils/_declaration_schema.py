@@ -10,10 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.bcm.datacenter.plugins.module_utils._sizes import GIB, MIB
+
 from . import _chains
 from ._declaration_file import KeyPath
 from ._declaration_kinds import Bool, Check, Choice, Int, Keys, Kind, ListOf, MapOf, Size, Text, Url
-from ._sizes import GIB, MIB
 
 NAME = r"[a-z]([a-z0-9-]{0,18}[a-z0-9])?"
 NAME_ALLOWS = "a small letter, then at most 19 small letters, digits or dashes, no dash at the end"

@@ -41,6 +41,11 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 
 systemctl reload nginx
 """
 OWN = f"mv /root/tls.crt /root/tls.key {TLS}/; systemctl reload nginx"
+# All but 3 of 100 parts of the 2 GiB that are declared.
+FULL = """
+used=$(du --summarize --block-size=1M --one-file-system /srv/registry | cut -f 1)
+fallocate --length "$((2048 * 97 / 100 - used))M" /srv/registry/e2e-full
+"""
 
 # Of one round, none hides another.
 ROUNDS = [
@@ -59,6 +64,9 @@ ROUNDS = [
                  seen=("sh", "-c", "! docker ps --quiet --filter label=bcm.node=bitcoin-1 | grep .")),
         Breakage("manager-2", "Cache of docker.io", "does not answer", ["systemctl", "stop", "nginx"],
                  ["systemctl", "start", "nginx"]),
+        # Not the pool, which has room enough: the volume, whose file system says nothing of its limit.
+        Breakage("manager-1", "Room on volume registry", "of /srv/registry is free",
+                 ["sh", "-ec", FULL], ["rm", "--force", "/srv/registry/e2e-full"]),
         # What others miss of these.
         Breakage("proxyhost-1", "Way out to the package mirror", "does not answer through", ["true"], ["true"]),
         Breakage("proxyhost-1", "Nothing of Docker Hub but through the caches", "does not answer through", ["true"], ["true"]),

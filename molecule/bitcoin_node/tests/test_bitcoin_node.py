@@ -122,3 +122,22 @@ def test_it_stops_before_the_disk_is_full_and_goes_on_when_there_is_room(
     run = converge()
     assert run.status == 0, run.text[-3000:]
     assert wait_for("the node's blocks", lambda: blocks(host), 30) == 3
+
+
+def test_it_stops_before_its_volume_is_full_where_the_disk_has_more(host: Host, converge: Callable[..., Run]) -> None:
+    """A volume with a quota: the file system tells of the whole pool."""
+    run = converge(bitcoin_node_volume_size="1GiB")
+    assert run.status == 0, run.text[-3000:]
+    host.check_output("fallocate --length 950M /srv/bitcoin/filler")
+
+    def held() -> bool:
+        return "free space" in host.run(f"docker exec {container(host)} bitcoin-status").stdout
+
+    wait_for("stop of the node", held, 90)
+    assert host.run(f"docker exec {container(host)} pidof bitcoind").rc != 0
+    host.check_output("rm /srv/bitcoin/filler")
+
+    def back() -> bool:
+        return ask(host, "counter", password(host, "counter"), "getblockcount").stdout.strip() == "3"
+
+    wait_for("the node's blocks", back, 90)

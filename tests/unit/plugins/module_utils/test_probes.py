@@ -13,6 +13,7 @@ import ssl
 import subprocess
 import threading
 import typing as t
+from pathlib import Path
 
 import pytest
 
@@ -147,6 +148,22 @@ def test_space() -> None:
     assert _probes.space({"path": "/", "minimum": 0.0}) is None
     assert "is free" in (_probes.space({"path": "/", "minimum": 1.1}) or "")
     assert "cannot be looked at" in (_probes.space({"path": "/nonexistent"}) or "")
+
+
+def test_space_within_a_quota(tmp_path: Path) -> None:
+    """A file system that says nothing of it: what is there counts, each file once, however many names it has."""
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below/file").write_bytes(b"x" * 3 * 2**20)
+    (tmp_path / "twice").hardlink_to(tmp_path / "below/file")
+    (tmp_path / "elsewhere").symlink_to("/")
+    within = {"path": str(tmp_path), "minimum": 0.25}
+    assert _probes.space(within) is None
+    assert _probes.space({**within, "size": ""}) is None
+    assert _probes.space({**within, "size": "5MiB"}) is None
+    assert _probes.space({**within, "size": "3500KiB"}) == f"only 12% of {tmp_path} is free (0.0 GiB)"
+    assert _probes.space({**within, "size": "2MiB"}) == f"only 0% of {tmp_path} is free (0.0 GiB)"
+    # The smaller of the two counts.
+    assert _probes.space({"path": str(tmp_path), "minimum": 1.1, "size": "1000TiB"}) is not None
 
 
 @pytest.mark.parametrize(

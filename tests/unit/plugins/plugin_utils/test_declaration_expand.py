@@ -14,7 +14,8 @@ import pytest
 import yaml
 
 from ansible_collections.bcm.datacenter.plugins.filter.pool_spec import pool_spec
-from ansible_collections.bcm.datacenter.plugins.plugin_utils import _addresses, _chains, _declaration, _sizes, _vxlan
+from ansible_collections.bcm.datacenter.plugins.module_utils import _sizes
+from ansible_collections.bcm.datacenter.plugins.plugin_utils import _addresses, _chains, _declaration, _vxlan
 
 FIXTURES = Path(__file__).parent / "fixtures"
 GOLDEN = sorted(file.name.removesuffix(".bcm.yml") for file in FIXTURES.glob("*.bcm.yml"))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.bcm.datacenter.plugins.plugin_utils import _sizes
+from ansible_collections.bcm.datacenter.plugins.module_utils import _sizes
 
 
 @pytest.mark.parametrize(
