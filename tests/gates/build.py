@@ -90,8 +90,8 @@ def main() -> None:
         with tarfile.open(tarball) as archive:
             members = archive.getnames()
         # For somebody at a server, who has nothing but the tarball.
-        if missing := {"scripts/bootstrap", "scripts/venv", "requirements.txt"} - set(members):
-            sys.exit(f"the tarball lacks {', '.join(sorted(missing))}")
+        if lacking := {"scripts/bootstrap", "scripts/venv", "requirements.txt"} - set(members):
+            sys.exit(f"the tarball lacks {', '.join(sorted(lacking))}")
         print(f"{tarball.name}: {tarball.stat().st_size // 1024} KiB, {len(members)} files")
         if superfluous := [m for m in members if m.startswith(UNWANTED)]:
             sys.exit(f"the tarball carries what only the checkout needs: {', '.join(superfluous[:10])}")
