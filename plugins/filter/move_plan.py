@@ -54,9 +54,11 @@ _value:
   type: dict
 """
 
-MOVE, COPY = "user.bcm.move", "user.bcm.copy"
+MOVE = "user.bcm.move"
+COPY = "user.bcm.copy"
 # Other trees and other quotas may make up so much of a difference.
-TOLERANCE, SLACK = 0.9, 16 * 2**20
+TOLERANCE = 0.9
+SLACK = 16 * 2**20
 
 
 def disks_of(instance: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -430,16 +430,25 @@ class LXDClient:
         timeout: float,
         connection: _Connection | None = None,
     ) -> http.client.HTTPResponse:
-        """Send one request and read the head of its answer. Only a GET is ever sent a second time."""
+        """Send one request and read the head of its answer. Only a GET is ever sent a second time.
+
+        ssh takes a connection before it has one at the other end, and hangs up where it gets none: a connection through it
+        has to answer something harmless before it is asked for what must not be asked twice.
+        """
         own = connection is None
         if connection is None:
             if self._connection is None:
                 self._connection = _Connection(self)
             connection = self._connection
-        for attempt in (1, 2):
+        for attempt in (1, 2, 3):
             connection.settle(timeout)
             reused, connection.used = connection.used, True
+            repeatable = True
             try:
+                if self.tunnel is not None and not reused and method != "GET":
+                    connection.request("GET", "/")
+                    connection.getresponse().read()
+                repeatable = method == "GET"
                 try:
                     connection.request(method, target, body=body, headers=headers)
                 except (BrokenPipeError, ConnectionResetError):
@@ -456,11 +465,11 @@ class LXDClient:
                 ) from exc
             except (http.client.HTTPException, OSError) as exc:
                 connection.close()
-                if own and method == "GET" and reused and attempt == 1 and isinstance(exc, _DROPPED):
-                    continue
                 if self.tunnel is not None and not reused and (reason := self.tunnel.explain()):
-                    # ssh takes a connection first, and hangs up when it cannot be made at the other end.
                     raise LXDUnreachable(reason, url=target, method=method) from exc
+                again = own and repeatable and attempt < 3 and isinstance(exc, _DROPPED)
+                if again and (reused or self.tunnel is not None):
+                    continue
                 raise self._lost(method, target, exc) from exc
         raise AssertionError("unreachable")
 

@@ -23,7 +23,7 @@ import pytest
 from ansible_collections.bcm.datacenter.plugins.module_utils import _lxd_ssh as module
 from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_client import LXDClient, LXDUnreachable
 from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_ssh import Address, SSHError, SSHOptions, Tunnel
-from ansible_collections.bcm.datacenter.tests.unit.plugins.module_utils.fake_lxd import FakeLXD, sync
+from ansible_collections.bcm.datacenter.tests.unit.plugins.module_utils.fake_lxd import Answer, FakeLXD, sync
 
 
 class FakeSSH:
@@ -118,6 +118,26 @@ def test_the_client_goes_through_it(ssh: FakeSSH, lxd: FakeLXD) -> None:
         assert client.get("/1.0/x") == {"ok": True}
         assert client.clone().get("/1.0/x") == {"ok": True}
     assert len(ssh.masters) == 1
+
+
+def test_a_connection_answers_before_it_is_asked_for_what_must_not_be_asked_twice(ssh: FakeSSH, lxd: FakeLXD) -> None:
+    # The tunnel asks the same, to find the socket.
+    lxd.route("GET", "/", [sync(["/1.0"]), Answer(drop=True), sync(["/1.0"])])
+    lxd.route("POST", "/1.0/x", sync())
+    lxd.route("POST", "/1.0/y", Answer(drop=True))
+    with LXDClient(f"ssh://host{lxd.path}", ssh=ssh.options, timeout=10) as client:
+        client.post("/1.0/x")
+        assert lxd.sent("POST") == [("POST", "/1.0/x")]
+        assert len(lxd.sent("GET")) == 4
+        with pytest.raises(LXDUnreachable, match="not known whether"):
+            client.post("/1.0/y")
+    assert lxd.sent("POST") == [("POST", "/1.0/x"), ("POST", "/1.0/y")]
+
+
+def test_a_question_is_asked_again(ssh: FakeSSH, lxd: FakeLXD) -> None:
+    lxd.route("GET", "/1.0/x", [Answer(drop=True), sync("there")])
+    with LXDClient(f"ssh://host{lxd.path}", ssh=ssh.options, timeout=10) as client:
+        assert client.get("/1.0/x") == "there"
 
 
 def test_what_ssh_is_told(ssh: FakeSSH, lxd: FakeLXD) -> None:
