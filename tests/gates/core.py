@@ -261,8 +261,11 @@ def play() -> int:
     argv = ["ansible-playbook", "-e", json.dumps(variables), "-i", "molecule/shared/inventory"]
     for scenario in SCENARIOS:
         argv += ["-i", f"molecule/{scenario}/inventory.yml"]
-    argv += ["molecule/shared/create.yml", *(f"molecule/{scenario}/converge.yml" for scenario in SCENARIOS)]
-    return run(NAME, argv, {**environment(NAME), "ANSIBLE_INJECT_FACT_VARS": "false"})
+    played = [f"molecule/{scenario}/{play}.yml" for scenario in SCENARIOS for play in ("prepare", "converge")]
+    argv += ["molecule/shared/create.yml", *(playbook for playbook in played if (CHECKOUT / playbook).exists())]
+    # As molecule has it
+    own = {"ANSIBLE_INJECT_FACT_VARS": "false", "MOLECULE_EPHEMERAL_DIRECTORY": "/tmp"}
+    return run(NAME, argv, {**environment(NAME), **own})
 
 
 def down() -> None:
