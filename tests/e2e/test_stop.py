@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A data service whose stop takes a minute has stopped cleanly, whatever it is that stops it.
 
-Deployed as the README of the role docker_engine tells. One manager at a time goes down, so that the Swarm keeps its majority.
+One manager at a time goes down, so that the Swarm keeps its majority.
 """
 
 from __future__ import annotations
@@ -12,88 +12,14 @@ import functools
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from data_service import BACK, GRACE, SECONDS, DataService
 from standing import Site, lxc, restart, start, wait_for
 
-SECONDS = 60
-GRACE = 120
 # Longer than Swarm waits in an update before it starts the new task beside the old one.
 UPDATE_SECONDS = 75
-PROGRAM = """
-echo started >> /data/log
-trap 'echo asked >> /data/log; sleep "$STOP"; echo stopped >> /data/log; sync; exit 0' TERM
-while :; do sleep 1 & wait $!; done
-"""
-BACK = 240
-
-
-@dataclass
-class DataService:
-    """A service on one host, which writes down what happens to it."""
-
-    site: Site
-    host: str
-    seconds: int
-
-    @property
-    def name(self) -> str:
-        return f"e2e-stop-{self.host}"
-
-    @property
-    def directory(self) -> str:
-        return f"/srv/{self.name}"
-
-    def manager(self, *argv: str) -> str:
-        return self.site.ask("manager-1", "docker", "service", *argv)
-
-    def deploy(self) -> None:
-        self.site.ask(self.host, "mkdir", "--parents", self.directory)
-        mounts = [f"type=bind,src={path},dst={path},ro" for path in ("/run/bcm", "/usr/local/lib/bcm")]
-        mounts.append(f"type=bind,src={self.directory},dst=/data")
-        self.manager(
-            "create", "--quiet", "--detach", "--no-resolve-image", f"--name={self.name}", f"--hostname={self.host}",
-            f"--constraint=node.hostname=={self.host}", "--endpoint-mode=dnsrr", f"--env=STOP={self.seconds}",
-            f"--stop-grace-period={GRACE}s", f"--container-label=bcm.stop-grace={GRACE}", "--restart-condition=any",
-            "--update-order=stop-first", *(f"--mount={mount}" for mount in mounts),
-            "--entrypoint=/usr/local/lib/bcm/bcm-hold",
-            "debian:13-slim", "--lock", "/data/lock", "sh", "-c", PROGRAM,
-        )  # fmt: skip
-        self.wait_for_log("started")
-
-    def remove(self) -> None:
-        self.manager("rm", self.name)
-        wait_for(f"end of {self.name}", lambda: not self.containers("--all"), GRACE)
-        self.site.ask(self.host, "rm", "--recursive", self.directory)
-
-    def containers(self, *options: str) -> list[str]:
-        argv = ["docker", "ps", "--quiet", "--no-trunc", f"--filter=label=com.docker.swarm.service.name={self.name}"]
-        return self.site.ask(self.host, *argv, *options).split()
-
-    def task(self) -> str:
-        (task,) = self.manager("ps", "--quiet", "--no-trunc", "--filter=desired-state=running", self.name).split()
-        return task
-
-    def log(self) -> list[str]:
-        return self.site.run(self.host, "cat", f"{self.directory}/log").stdout.split()
-
-    def wait_for_log(self, *lines: str) -> None:
-        """Exactly this has happened to it."""
-        wait_for(f"{', '.join(lines)} of {self.name}", lambda: self.log() == list(lines), BACK)
-
-    def is_stopped_cleanly_by(self, way: Callable[[], object]) -> None:
-        task = self.task()
-        way()
-        assert self.log()[:3] == ["started", "asked", "stopped"]
-        # It comes back by itself, once.
-        self.wait_for_log("started", "asked", "stopped", "started")
-        # Of the container itself a host that came back may have nothing left; the managers know how it ended.
-        status = json.loads(self.site.ask("manager-1", "docker", "inspect", "--format", "{{json .Status}}", task))
-        assert status["State"] in ("complete", "shutdown"), status
-        assert status["ContainerStatus"]["ExitCode"] == 0
-        assert task != self.task()
 
 
 def by_systemd(site: Site, host: str) -> None:
