@@ -154,14 +154,16 @@ def start(program: str, torrc: Path, control: Path, deadline: float) -> Control:
 
 
 def complaint(program: str, torrc: Path) -> str:
-    """What tor says of a configuration."""
+    """Why tor did not start with a configuration, as far as it says when it is asked once more."""
     argv = [program, "--defaults-torrc", "/nonexistent", "-f", str(torrc), "--verify-config"]
     done = subprocess.run(  # pylint: disable=ansible-bad-function # with a time limit
         argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False
     )
+    if done.returncode == 0:
+        return "its configuration is valid, so a port may be taken, or the directory not be private."
     lines = done.stdout.decode(errors="replace").splitlines()
     bad = [line.partition("] ")[2] for line in lines if "[warn]" in line or "[err]" in line]
-    return " ".join(bad) or "it says nothing; is a port taken, or the directory not private?"
+    return " ".join(bad) or f"it ends with {done.returncode} and says nothing."
 
 
 def through_socks(path: Path, host: str, port: int, timeout: float) -> tuple[int, str]:

@@ -19,6 +19,7 @@ from ansible_collections.bcm.datacenter.plugins.module_utils._tor import (
     Visitor,
     check_socket_path,
     open_control,
+    start,
     through_socks,
     words_of,
 )
@@ -125,3 +126,18 @@ def test_a_mistyped_address_is_not_waited_for(directory: Path) -> None:
     assert found["outcome"] == "failed"
     assert "mistyped" in found["reason"]
     assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize(
+    ("checked", "told"),
+    [
+        ("exit 0", "its configuration is valid, so a port may be taken"),
+        ("echo 'x [warn] No such option'; exit 1", "No such option"),
+    ],
+)
+def test_why_it_does_not_start(directory: Path, checked: str, told: str) -> None:
+    program = directory / "tor"
+    program.write_text(f'#!/bin/sh\ncase "$*" in *--verify-config*) {checked} ;; esac\nexit 1\n')
+    program.chmod(0o755)
+    with pytest.raises(TorError, match=told):
+        start(str(program), directory / "torrc", directory / "control", time.monotonic() + 5)
