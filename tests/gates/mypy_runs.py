@@ -16,7 +16,7 @@ TREES = (
     ("collections", ["collections/ansible_collections/bcm/datacenter/plugins"]),
     ("lab", ["-p", "bcmlab"]),
     ("tests", ["-p", "gates"]),
-    ("tests/e2e:tests/rack:lab", ["tests/e2e", "molecule", "tests/rack"]),
+    ("tests/e2e:tests/rack:tests:lab", ["tests/e2e", "molecule", "tests/rack"]),
     ("tests", ["tests/run"]),
     ("benchmarks", ["benchmarks/run"]),
     ("benchmarks:collections", ["benchmarks/plugins", "benchmarks/standin.py"]),
