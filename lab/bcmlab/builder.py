@@ -40,7 +40,7 @@ def build(lxc: Lxc, script: Path, folder: Path) -> None:
         lxc.wait_booted(name)
         lxc.push_tree(name, {"/root/build.sh": (script.read_bytes(), 0o755)})
         lxc.exec(name, "/root/build.sh", "/root/out", timeout=900)
-        for entry in lxc.exec(name, "ls", "/root/out").split():
+        for entry in lxc.read(name, "ls", "/root/out").split():
             lxc.pull(name, f"/root/out/{entry}", folder / entry)
     finally:
         lxc("delete", "--force", name, check=False)

@@ -16,6 +16,9 @@ from typing import Any
 from .config import PROJECT, Config, LabError
 from .proc import run
 
+# How often an instance is asked for something before its silence is believed.
+READS = 5
+
 
 class Lxc:
     """Commands against the lab's own daemon, in the lab's own project."""
@@ -47,6 +50,18 @@ class Lxc:
     def exec(self, name: str, *argv: str, stdin: str | bytes | None = None, timeout: float = 600) -> str:
         """Run a program in an instance as root."""
         return self("exec", "-T", name, "--", *argv, stdin=stdin, timeout=timeout)
+
+    def read(self, name: str, *argv: str, timeout: float = 600) -> str:
+        """The output of a program that only tells something, and always something.
+
+        On a busy machine LXD 5.0 may lose what a program that ends at once has printed (seen, with status 0): it is asked again.
+        """
+        for _ in range(READS):
+            told = self.exec(name, *argv, timeout=timeout)
+            if told.strip():
+                return told
+            time.sleep(0.5)
+        raise LabError(f"`{' '.join(argv)}` in {name} has printed nothing, {READS} times.")
 
     def launch(self, name: str, image: str, config: Mapping[str, str], devices: Mapping[str, Any]) -> None:
         """Create and start a container."""

@@ -71,7 +71,7 @@ def cli(lxc: Lxc, *arguments: str) -> str:
 def height(lxc: Lxc) -> int | None:
     """How many blocks it has; None if it does not answer."""
     try:
-        return int(cli(lxc, "getblockcount"))
+        return int(lxc.read(WORLD, *CLIENT, "getblockcount", timeout=120))
     except LabError:
         return None
 

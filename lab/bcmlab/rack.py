@@ -362,7 +362,7 @@ class Rack:
         if server.login == "password":
             script = ["sh", "-ec", PASSWORD_LOGIN]
             self.lxc.exec(server.name, *script, stdin=f"{USER}:{self._password()}\n")
-        kind, key, *_ = self.lxc.exec(server.name, "cat", "/etc/ssh/ssh_host_ed25519_key.pub").split()
+        kind, key, *_ = self.lxc.read(server.name, "cat", "/etc/ssh/ssh_host_ed25519_key.pub").split()
         self.lxc("config", "set", server.name, f"{HOST_KEY}={kind} {key}")
 
     def _wipe(self, server: Server) -> str:

@@ -73,14 +73,14 @@ def _provision(lxc: Lxc) -> None:
 
 def options(lxc: Lxc) -> list[str]:
     """The lines of a torrc that lead into this network."""
-    return lxc.exec(NAME, "cat", "/etc/tornet/everybody").splitlines()
+    return lxc.read(NAME, "cat", "/etc/tornet/everybody").splitlines()
 
 
 def relays(lxc: Lxc) -> int:
     """How many relays the authorities agree on at this moment; none if what they have agreed on is out of date."""
     script = 'test "$(date -u +"%F %T")" \\< "$(sed -n "s/^valid-until //p" "$1")" && grep -c "^s .*Running" "$1"'
     try:
-        return int(lxc.exec(NAME, "bash", "-c", script, "bash", CONSENSUS))
+        return int(lxc.read(NAME, "bash", "-c", script, "bash", CONSENSUS))
     except LabError:
         return 0
 
