@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -21,8 +20,6 @@ ADDRESSES = {"node-1": "198.18.79.1", "node-10": "198.18.79.10", "node-12": "198
 PLAYBOOKS = "../../playbooks"
 Converge = Callable[..., Run]
 Instance = Callable[[str], Host]
-# Together they take as long as all the others.
-soak = pytest.mark.skipif("BCM_BRIEF" in os.environ, reason="takes long: `tests/run soak rest` has it")
 
 
 def ask(host: Host, path: str) -> Any:
@@ -159,7 +156,7 @@ def test_a_cluster_is_taken_apart_under_its_own_name_only(converge: Converge, in
     assert (again.status, again.changed) == (0, set())
 
 
-@soak
+@pytest.mark.soak
 def test_a_server_that_works_grows_into_a_cluster(converge: Converge, instance: Instance) -> None:
     first, second, third = (instance(name) for name in NODES)
     made = converge("standalone.yml")
@@ -186,7 +183,7 @@ def test_a_server_that_works_grows_into_a_cluster(converge: Converge, instance: 
         assert instance(name).interface("bcmrack0").exists
 
 
-@soak
+@pytest.mark.soak
 def test_it_is_told_what_runs_where(converge: Converge, tmp_path: Path) -> None:
     run = converge(f"{PLAYBOOKS}/cluster_info.yml", output=str(tmp_path / "info.txt"))
     assert run.status == 0
@@ -195,7 +192,7 @@ def test_it_is_told_what_runs_where(converge: Converge, tmp_path: Path) -> None:
     assert "project bcm-rack-1: tenant" in text.split("  node-10: ")[0]
 
 
-@soak
+@pytest.mark.soak
 def test_an_instance_moves_with_what_is_on_its_volume(converge: Converge, instance: Instance) -> None:
     """From what a run leaves behind that was killed while it copied."""
     first, within = instance("node-1"), "project=bcm-rack-1"
