@@ -138,6 +138,29 @@ def test_a_member_without_power_is_named(report: Callable[[], dict[str, Any]], i
     wait_for("node-12 online", lambda: status(instance("node-1"), "node-12") == "Online", 180)
 
 
+def test_sites_are_listed_each_by_itself(tmp_path: Path) -> None:
+    """Both have an endpoint of the same name, and only one of these is there."""
+    way = {
+        "ansible_connection": "bcm.datacenter.lxd",
+        "ansible_python_interpreter": "/usr/bin/python3",
+        "bcm_lxd_url": f"unix://{LXD_ENV['LXD_DIR']}/unix.socket",
+        "bcm_lxd_project": "molecule",
+    }
+    for site, host in (("rack-1", "node-1"), ("rack-10", "node-13")):
+        endpoint = {**way, "bcm_site": site, "ansible_host": host}
+        (tmp_path / f"{site}.yml").write_text(json.dumps({"endpoints": {"hosts": {"node-1": endpoint}}}))
+    other, found = tmp_path / "rack-10.yml", tmp_path / "list.json"
+    run = play(
+        "playbooks/cluster_list.yml", "-i", str(other), "-e", f"output={found}", inventory=tmp_path / "rack-1.yml"
+    )
+    assert run.status == 0, run.text[-3000:]
+    sites = json.loads(found.read_text())
+    assert [(site["site"], site["endpoints"][0]["name"], site["endpoints"][0]["answers"]) for site in sites] == [
+        ("rack-1", "node-1", True),
+        ("rack-10", "node-1", False),
+    ]
+
+
 def test_a_cluster_is_taken_apart_under_its_own_name_only(converge: Converge, instance: Instance) -> None:
     other = converge(f"{PLAYBOOKS}/cluster_destroy.yml", confirm="rack-10")
     assert other.status != 0
@@ -229,26 +252,3 @@ def test_an_instance_moves_with_what_is_on_its_volume(converge: Converge, instan
     refused = converge("move.yml", instance_move_target="node-12")
     assert "Only you can know" in refused.failures[0]
     assert not refused.changed
-
-
-def test_sites_are_listed_each_by_itself(tmp_path: Path) -> None:
-    """Both have an endpoint of the same name, and only one of these is there."""
-    way = {
-        "ansible_connection": "bcm.datacenter.lxd",
-        "ansible_python_interpreter": "/usr/bin/python3",
-        "bcm_lxd_url": f"unix://{LXD_ENV['LXD_DIR']}/unix.socket",
-        "bcm_lxd_project": "molecule",
-    }
-    for site, host in (("rack-1", "node-1"), ("rack-10", "node-13")):
-        endpoint = {**way, "bcm_site": site, "ansible_host": host}
-        (tmp_path / f"{site}.yml").write_text(json.dumps({"endpoints": {"hosts": {"node-1": endpoint}}}))
-    other, found = tmp_path / "rack-10.yml", tmp_path / "list.json"
-    run = play(
-        "playbooks/cluster_list.yml", "-i", str(other), "-e", f"output={found}", inventory=tmp_path / "rack-1.yml"
-    )
-    assert run.status == 0, run.text[-3000:]
-    sites = json.loads(found.read_text())
-    assert [(site["site"], site["endpoints"][0]["name"], site["endpoints"][0]["answers"]) for site in sites] == [
-        ("rack-1", "node-1", True),
-        ("rack-10", "node-1", False),
-    ]
