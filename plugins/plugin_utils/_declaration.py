@@ -109,7 +109,8 @@ def check(document: Document, environment: Mapping[str, str], findings: list[Fin
     data: dict[str, Any] = SCHEMA.check(document.data, (), walk)
     for name in ("proxyhost", "manager"):
         data["tiers"].setdefault(name, tier(_addresses.facts_of(name)).check({}, ("tiers", name), walk))
-    data["mirrors"]["registries"].setdefault("docker.io", DOCKER_HUB)
+    # First, wherever a person wrote it: an engine asks one mirror for what is the Hub's, and that is the first cache.
+    data["mirrors"]["registries"] = {"docker.io": DOCKER_HUB} | data["mirrors"]["registries"]
     _declaration_rules.judge(data, walk)
     _onion_ways.find(data, walk)
     if walk.findings:

@@ -287,6 +287,14 @@ def test_mirrors_of_the_world(site):
     assert found["bcm_egress_allowed_ports"] == [80, 443]
 
 
+@pytest.mark.parametrize("hub", [{}, {"docker.io": "http://198.18.0.10:5000"}], ids=["the world's", "a mirror of it"])
+def test_the_hub_is_the_first_registry(site, hub):
+    """Engines ask the first cache for its images."""
+    found = site({"mirrors": {"registries": {"ghcr.io": "https://ghcr.io", **hub}}}).variables
+    assert list(found["bcm_mirrors"]["registries"]) == ["docker.io", "ghcr.io"]
+    assert found["bcm_mirrors"]["registries"]["docker.io"] == hub.get("docker.io", "https://registry-1.docker.io")
+
+
 def test_mirrors_with_private_addresses_are_let_through(site):
     found = site(
         {
