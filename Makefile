@@ -43,7 +43,7 @@ molecule: ## The roles in real containers, each by itself: SCENARIO=egress_proxy
 e2e: ## The whole site: TEST=tests/e2e/test_reach.py
 	@tests/run e2e $(TEST)
 
-soak: ## What takes too long for every run: servers that come and go (PART=rack), a site's making killed at other moments (PART=kills), clusters of Incus (PART=incus)
+soak: ## What takes too long for every run: servers that come and go (PART=rack), a site's making killed at other moments (PART=kills), the documentation's examples (PART=examples), clusters on Incus (PART=incus)
 	@tests/run soak $(PART)
 
 benchmark: ## Measure a site from nothing against a bare script of the same operations
