@@ -292,13 +292,11 @@ class Connection(ConnectionBase):
             mode, size = stat.S_IMODE(status_of_source.st_mode), status_of_source.st_size
             fields = {"type": "file", "write": "overwrite", "uid": "0", "gid": "0", "mode": f"{mode:04o}"}
             try:
-                headers = self._api.flavour.headers(fields)
-                headers["Content-Type"] = "application/octet-stream"
                 status, _headers, answer = self._api.raw(
                     "POST",
                     f"{self._path}/files",
                     data=source,
-                    headers=headers,
+                    headers={**flavours.headers(fields), "Content-Type": "application/octet-stream"},
                     query={"path": out_path},
                     # LXD answers only when it has written all.
                     timeout=self.get_option("lxd_timeout") + size / SLOWEST_TRANSFER,

@@ -73,8 +73,9 @@ def add(client: LXDClient, certificate: str, entry: Object) -> None:
 
 def change(client: LXDClient, fingerprint: str, desired: Object) -> None:
     def compute(item: Object) -> Object | None:
+        # What is mentioned is sent, and all else of the entry as it is: Incus has a description, too.
         wanted = merged(item, desired)
-        return None if wanted == fields(item) else {**wanted, "certificate": item["certificate"]}
+        return None if wanted == fields(item) else {**item, **wanted}
 
     with attempt(f"change certificate {desired.get('name') or fingerprint[:12]}"):
         update(client, api_path("certificates", fingerprint), compute, {})

@@ -220,7 +220,8 @@ class _Connection(http.client.HTTPConnection):
 
     def settle(self, timeout: float) -> None:
         """Make sure that there is a connection that is alive as far as one can know, with this time limit."""
-        if self.sock is not None:
+        # Of one that was not used yet, what can be read is the end of TLS's own greeting.
+        if self.sock is not None and self.used:
             readable, _w, _x = select.select([self.sock], [], [], 0)
             if readable:  # Nobody has asked anything, so this can only be the end of the stream.
                 self.close()
@@ -319,6 +320,7 @@ class LXDClient:
     def open_ahead(self, count: int) -> list[socket.socket]:
         """Sockets for what is asked next, in the time that one takes: the greetings of TLS count on a slow link.
 
+        The client's own connection is opened along with them, if it is not open yet.
         None where there is no TLS: behind its unix socket LXD waits for the first bytes of a connection (they could
         be STARTTLS) before it accepts any other one. Whoever opens such a socket has to speak at once.
         """
@@ -327,6 +329,8 @@ class LXDClient:
         from concurrent.futures import ThreadPoolExecutor
 
         self._tls_context()
+        own = self._connection or _Connection(self)
+        count += own.sock is None
         with ThreadPoolExecutor(count) as pool:
             jobs = [pool.submit(self.open_socket) for _number in range(count)]
         failed = [job.exception() for job in jobs if job.exception()]
@@ -335,7 +339,11 @@ class LXDClient:
                 if not job.exception():
                     job.result().close()
             raise t.cast(BaseException, failed[0])
-        return [job.result() for job in jobs]
+        found = [job.result() for job in jobs]
+        if own.sock is None:
+            own.sock, own.used = found.pop(), False
+            self._connection = own
+        return found
 
     def _open_unix(self, path: str) -> socket.socket:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -34,6 +34,8 @@ _KEYS = {
     "security.devlxd": "security.guestapi",
     "security.devlxd.images": "security.guestapi.images",
 }
+# What the names of headers of files and images begin with.
+_PREFIXES = {"lxd": "X-LXD-", "incus": "X-Incus-"}
 # Extensions of the API that went on under another name.
 _EXTENSIONS = {
     "devlxd_events": "dev_incus_events",
@@ -50,7 +52,6 @@ class Flavour:
 
     name: str
     title: str
-    header_prefix: str
     extensions: frozenset[str]
 
     @property
@@ -65,7 +66,7 @@ class Flavour:
 
     def headers(self, fields: t.Mapping[str, str]) -> dict[str, str]:
         """Headers of files and images: "mode" is X-LXD-mode to one and X-Incus-mode to the other."""
-        return {f"{self.header_prefix}{name}": value for name, value in fields.items()}
+        return {f"{_PREFIXES[self.name]}{name}": value for name, value in fields.items()}
 
     def key(self, name: str) -> str:
         """A configuration key by the server's own name, whichever of the two it was called by."""
@@ -94,8 +95,8 @@ def of(server: t.Mapping[str, t.Any]) -> Flavour:
     name = (server.get("environment") or {}).get("server")
     # To those whom it does not trust yet a server names its extensions only.
     if name == "incus" or (name is None and _EXTENSIONS["devlxd_events"] in extensions):
-        return Flavour("incus", "Incus", "X-Incus-", extensions)
-    return Flavour("lxd", "LXD", "X-LXD-", extensions)
+        return Flavour("incus", "Incus", extensions)
+    return Flavour("lxd", "LXD", extensions)
 
 
 def depends(value: t.Any) -> bool:
@@ -108,6 +109,11 @@ def depends(value: t.Any) -> bool:
     if isinstance(config, dict) and not config.keys().isdisjoint({*_KEYS, *_KEYS.values()}):
         return True
     return any(depends(item) for item in value.values())
+
+
+def headers(fields: t.Mapping[str, str]) -> dict[str, str]:
+    """Headers of a file for a server that has not been asked what it is: each reads its own and no others."""
+    return {f"{prefix}{name}": value for prefix in _PREFIXES.values() for name, value in fields.items()}
 
 
 def header(received: t.Mapping[str, str], name: str, default: str = "") -> str:

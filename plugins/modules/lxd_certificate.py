@@ -329,6 +329,8 @@ def introduce(lxd: LXDModule) -> Object:
     fingerprint = fingerprint_of({**params, "certificate": params["client_cert"], "fingerprint": None}) or ""
     trusted = client.server().get("auth") == "trusted"
     after: Object = {"fingerprint": fingerprint}
+    if params["trust_password"] and not trusted and client.flavour.incus:
+        raise PlanError(["trust_password: Incus has no passwords. Make a token, with state token"])
     if not trusted and not lxd.check_mode:
         if params["trust_token"] and tokens.expired(
             tokens.decode(params["trust_token"], "client_name").get("expires_at")

@@ -101,7 +101,7 @@ options:
   mode:
     description:
       - How instances are evacuated. V(stop) only stops them, V(migrate) and V(live-migrate) move them.
-      - By default each instance's C(cluster.evacuate) says how. It needs a server that knows C(clustering_evacuate_mode).
+      - By default each instance's C(cluster.evacuate) says how. It needs a server that knows C(clustering_evacuation_mode).
     type: str
     choices: [auto, stop, migrate, live-migrate]
   force:
@@ -357,7 +357,7 @@ class Member:
         there = (status == clusters.EVACUATED) == (state == "evacuated")
         if not there and status == clusters.OFFLINE:
             errors.append(f"{self.what} does not answer ({self.before.get('message')}), so that LXD cannot {action} it")
-        if mode and not self.client.has_extension("clustering_evacuate_mode"):
+        if mode and not self.client.has_extension("clustering_evacuation_mode"):
             errors.append("mode: this version of LXD does not know it. Set cluster.evacuate of the instances instead")
         if errors:
             raise PlanError(errors)

@@ -39,7 +39,7 @@ options:
     description:
       - Keys and values that are kept out of logs, results and diffs, such as C(core.trust_password), C(loki.auth.password),
         C(maas.api.key), or a C(core.proxy_https) that carries a password. V(null) removes a key.
-      - LXD says of C(core.trust_password) and C(loki.auth.password) only whether they are set. See O(update_secrets).
+      - LXD, unlike Incus, says of C(core.trust_password) and C(loki.auth.password) only whether they are set. See O(update_secrets).
         All others are compared like any value.
     type: dict
   update_secrets:

@@ -27,6 +27,8 @@ from ansible.playbook.task import Task
 COLLECTION = "bcm.datacenter."
 PLUGINS = Path(__file__).resolve().parents[3] / "plugins"
 MODULES = sorted(path.stem for path in PLUGINS.glob("modules/*.py"))
+# Runs the examples of the modules for LXD.
+EXAMPLES_TARGET = PLUGINS.parent / "tests/integration/targets/lxd_examples"
 # What a list of tasks is called in a play or a block.
 LISTS = ("tasks", "pre_tasks", "post_tasks", "handlers", "block", "rescue", "always")
 KEYWORDS = {*Task.fattributes, *Block.fattributes, *Play.fattributes, *LISTS, "import_playbook"}
@@ -161,6 +163,33 @@ def test_tasks_ask_for_what_modules_know(name: str, spec_of: t.Callable[[str], d
 @pytest.mark.parametrize("name", MODULES)
 def test_a_module_has_an_example_of_its_own(name: str) -> None:
     assert name in [module for module, _given, _task in calls(EXAMPLES[f"modules/{name}"])]
+
+
+def strings(thing: t.Any) -> t.Iterator[str]:
+    """All texts in what YAML holds, keys too."""
+    if isinstance(thing, dict):
+        thing = [*thing.keys(), *thing.values()]
+    if isinstance(thing, list):
+        for item in thing:
+            yield from strings(item)
+    elif isinstance(thing, str):
+        yield thing
+
+
+def test_each_example_of_a_module_for_lxd_has_a_place_where_it_is_run() -> None:
+    named = {
+        match.group()
+        for file in EXAMPLES_TARGET.glob("tasks/*.yml")
+        for text in strings(yaml.safe_load(file.read_text(encoding="utf-8")))
+        for match in re.finditer(r"lxd_\w+ / [^']+", text)
+    }
+    there = {
+        f"{module} / {task['name']}"
+        for name in MODULES
+        for module, _given, task in calls(EXAMPLES[f"modules/{name}"])
+        if module.startswith("lxd_")
+    }
+    assert there ^ named == set()
 
 
 def test_what_is_wrong_is_seen(spec_of: t.Callable[[str], dict[str, t.Any]]) -> None:

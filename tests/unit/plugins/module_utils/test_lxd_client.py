@@ -595,13 +595,29 @@ def test_tls_sockets_are_opened_ahead_and_side_by_side(tls: TLSServer, tmp_path:
         inside[0] -= 1
         return raw.pop()
 
-    raw = [socket.socket() for _i in range(4)]
+    raw = [socket.socket() for _i in range(9)]
     client.open_socket = open_socket  # type: ignore[method-assign]
     found = client.open_ahead(4)
     assert len(found) == 4
     assert most[0] > 1
+    # One more, for the request that they belong to; the next time it is there already.
+    assert len(raw) == 4
+    found += client.open_ahead(4)
+    assert (len(found), len(raw)) == (8, 0)
+    client.close()
     for sock in found:
         sock.close()
+
+
+def test_tls_a_connection_that_was_opened_ahead_is_the_one_that_is_used(tls: TLSServer, tmp_path: Path) -> None:
+    """TLS has tickets to hand out after its greeting, which are not the end of the connection."""
+    with LXDClient(tls.url, server_cert=str(tmp_path / "server.crt"), timeout=5) as client:
+        assert client.open_ahead(0) == []
+        opened = client._connection.sock if client._connection else None
+        assert opened is not None
+        time.sleep(0.2)
+        assert client.get("/1.0") == {"ok": True}
+    assert len(tls.peers) == 1
 
 
 def test_tls_a_failure_of_one_closes_the_others(tls: TLSServer, tmp_path: Path) -> None:

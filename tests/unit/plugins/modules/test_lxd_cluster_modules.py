@@ -9,7 +9,9 @@ from __future__ import annotations
 import base64
 import importlib
 import json
+import ssl
 import typing as t
+from pathlib import Path
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
@@ -249,6 +251,13 @@ def test_only_who_does_not_answer_is_removed_by_force(run: RunModule, cluster: F
 def test_the_mode_of_an_evacuation_needs_a_newer_server(run: RunModule, cluster: FakeLXD) -> None:
     result = run("lxd_cluster_member", name="two", state="evacuated", mode="stop")
     assert "this version of LXD does not know it" in result["msg"]
+    assert cluster.sent("POST") == []
+    newer = {"config": {}, "api_extensions": ["clustering_evacuation_mode"], "environment": {"server_clustered": True}}
+    cluster.route("GET", "/1.0", sync(newer))
+    cluster.route("POST", "/1.0/cluster/members/two/state", operation())
+    cluster.route("GET", "/1.0/operations/op/wait", state(200))
+    assert run("lxd_cluster_member", name="two", state="evacuated", mode="stop")["actions"] == ["evacuate"]
+    assert next(r.json for r in cluster.requests if r.method == "POST") == {"action": "evacuate", "mode": "stop"}
 
 
 @pytest.mark.parametrize(("extensions", "key"), [([], "cluster_password"), (["explicit_trust_token"], "cluster_token")])
@@ -283,6 +292,32 @@ def test_certificates_of_members_are_left_alone(run: RunModule, lxd: FakeLXD) ->
     assert "goes when that does" in run("lxd_certificate", name="two", state="absent")["msg"]
     assert "LXD's own affair" in run("lxd_certificate", fingerprint="ab" * 32, name="x")["msg"]
     assert lxd.sent("POST", "PUT", "DELETE") == []
+
+
+def test_a_change_of_a_certificate_keeps_what_only_incus_has(run: RunModule, lxd: FakeLXD) -> None:
+    has = {"name": "a", "type": "client", "fingerprint": "ab" * 32, "restricted": False, "projects": []}
+    has |= {"certificate": "PEM", "description": "Of the workshop"}
+    lxd.route("GET", "/1.0/certificates", sync([has]))
+    lxd.route("GET", f"/1.0/certificates/{has['fingerprint']}", sync(has))
+    lxd.route("PUT", f"/1.0/certificates/{has['fingerprint']}", sync())
+    assert run("lxd_certificate", fingerprint="ab" * 32, name="b")["action"] == "update"
+    sent = next(request.json for request in lxd.requests if request.method == "PUT")
+    assert (sent["name"], sent["certificate"], sent["description"]) == ("b", "PEM", "Of the workshop")
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_incus_is_sent_no_password(
+    run: RunModule, lxd: FakeLXD, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, check: bool
+) -> None:
+    client = tmp_path / "client.crt"
+    client.write_text(ssl.DER_cert_to_PEM_cert(b"any"))
+    monkeypatch.setattr(importlib.import_module(PREFIX + "lxd_certificate"), "find_server", lambda _lxd: None)
+    # To those whom it does not trust it tells its extensions only.
+    lxd.route("GET", "/1.0", sync({"auth": "untrusted", "api_extensions": ["dev_incus_events"]}))
+    asked = {"trust_password": "sesame-open", "client_cert": str(client), "client_key": "/k"}
+    result = run("lxd_certificate", check=check, **asked)
+    assert "trust_password: Incus has no passwords. Make a token" in result["msg"]
+    assert lxd.sent("POST", "PUT", "PATCH") == []
 
 
 def test_having_oneself_trusted_needs_a_client_and_a_server(run: RunModule, lxd: FakeLXD) -> None:
