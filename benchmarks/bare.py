@@ -21,7 +21,7 @@ from typing import Any
 
 PROJECT = "bench-bare"
 # Packages that the roles install: into the proxyhost by themselves, into the others through the image.
-GATEWAY_PACKAGES = ["squid", "docker-registry", "nginx-light", "nftables", "curl", "ca-certificates"]
+GATEWAY_PACKAGES = ["squid", "docker-registry", "nginx-light", "nftables", "keepalived", "curl", "ca-certificates"]
 IMAGE_PACKAGES = [
     "apache2-utils", "ca-certificates", "curl", "docker-registry", "docker-cli", "docker.io", "gnupg", "iptables", "jq",
     "nftables", "nginx-light", "python3", "python3-docker",
@@ -171,9 +171,11 @@ class Peer:
         self.sh(
             "proxyhost-1",
             "systemctl daemon-reload; systemctl disable -q --now docker-registry; systemctl restart systemd-resolved;"
-            "squid -k parse 2>/dev/null; nginx -qt; systemctl enable -q squid nginx registry-cache@5000 registry-cache-trim.timer;"
-            "systemctl restart bcm-gateway-firewall squid registry-cache@5000 nginx registry-cache-trim.timer;"
-            + "; ".join(LISTENS % port for port in (3128, 5000)),
+            "/usr/lib/systemd/systemd-sysctl /etc/sysctl.d/60-bcm-floating-address.conf; keepalived --config-test;"
+            "squid -k parse 2>/dev/null; nginx -qt; systemctl enable -q squid nginx keepalived registry-cache@5000 registry-cache-trim.timer;"
+            "systemctl restart keepalived bcm-gateway-firewall squid registry-cache@5000 nginx registry-cache-trim.timer;"
+            + "; ".join(LISTENS % port for port in (3128, 5000))
+            + "; /usr/local/lib/bcm/bcm-floating-address wait /etc/bcm/floating-address.json 60",
         )
 
     def prepare(self, name: str, like: str) -> None:

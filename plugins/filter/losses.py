@@ -29,6 +29,11 @@ options:
     type: list
     elements: str
     required: true
+  way_out:
+    description: Those of them that are the way out, of which one is enough. Empty if nothing is to be said of it.
+    type: list
+    elements: str
+    default: []
 author:
   - the Bitcoin Cache Machine authors (@bitcoincachemachine)
 """
@@ -36,7 +41,7 @@ author:
 EXAMPLES = r"""
 - name: Show it
   ansible.builtin.debug:
-    msg: "{{ (member | bcm.datacenter.losses('bcm-home', groups['instances'])).words }}"
+    msg: "{{ (member | bcm.datacenter.losses('bcm-home', groups['instances'], groups['tier_proxyhost'])).words }}"
 """
 
 RETURN = r"""
@@ -49,7 +54,19 @@ _value:
 """
 
 
-def losses(member: Mapping[str, Any], project: str, declared: Sequence[str]) -> dict[str, Any]:
+def left_of(way_out: Sequence[str], lost: Sequence[str]) -> list[str]:
+    """Return in words what is left of WAY_OUT without those that are LOST, if any of it is."""
+    if not set(way_out) & set(lost):
+        return []
+    left = [name for name in way_out if name not in lost]
+    if not left:
+        return ["  the way out: nothing goes out until site.yml has made it anew"]
+    return [f"  what goes out goes by {' or '.join(left)}"]
+
+
+def losses(
+    member: Mapping[str, Any], project: str, declared: Sequence[str], way_out: Sequence[str] = ()
+) -> dict[str, Any]:
     """Return what is lost with MEMBER."""
     own = [item["name"] for item in member["instances"] if item["project"] == project and item["name"] in declared]
     others = [
@@ -62,6 +79,7 @@ def losses(member: Mapping[str, Any], project: str, declared: Sequence[str]) -> 
     lines += [f"  {line}, with all that was on it" for line in volumes]
     lines += [f"  {line}, which this site does not make anew" for line in others]
     lines += [f"  instance {name}, which site.yml makes anew; what was on its root disk is lost" for name in own]
+    lines += left_of(way_out, own)
     return {
         "member": member["name"],
         "instances": own,

@@ -27,6 +27,8 @@ _SUBNETS = {"outside": (0, 24), "gateway": (16, 20), "cluster": (32, 20)}
 # Blocks of 256 addresses in gateway and cluster: tiers that the collection knows have theirs (TIERS), the rest gets these.
 FREE_BLOCKS = range(5, 15)
 BUILDER_BLOCK = 15
+# In a tier's block, beyond all indexes: the address that whichever of its instances holds it answers at.
+FLOATING = 254
 
 PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "198.18.0.0/15", "169.254.0.0/16")
 SITE_RANGES = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "198.18.0.0/15")

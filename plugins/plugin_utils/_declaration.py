@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from ansible_collections.bcm.datacenter.plugins.module_utils import _sizes
 
-from . import _addresses, _chains, _declaration_rules, _onion_ways, _vxlan
+from . import _addresses, _chains, _declaration_rules, _floating, _onion_ways, _vxlan
 from ._declaration_file import DeclarationError, Document, Finding, expand_variables, overlay, read
 from ._declaration_kinds import Check
 from ._declaration_schema import SCHEMA, tier
@@ -200,6 +200,7 @@ def _site_variables(data: Mapping[str, Any], networks: list[dict[str, Any]], fol
             "name": "image-builder",
             "addresses": {"gateway": _addresses.address("gateway", gateway["subnet"], _addresses.BUILDER_BLOCK, 1)},
         },
+        "bcm_way_out": _way_out(name, networks),
         "bcm_lxd_socket": leader["lxd_socket"],
         "bcm_lxd_url": _lxd_url(leader),
         "bcm_stacks": _stacks(data),
@@ -212,6 +213,26 @@ def _site_variables(data: Mapping[str, Any], networks: list[dict[str, Any]], fol
         **_egress(data),
         **_by_onion(leader),
     }
+
+
+def _way_out(site: str, networks: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Where the way out is on each inner network, whichever proxyhost holds the address, and however many there are."""
+    facts = _addresses.facts_of("proxyhost")
+    block = _addresses.block("proxyhost", None)
+    result = {}
+    for network in networks:
+        name = network["name"]
+        if name in facts.networks and not network["nat"]:
+            result[name] = {
+                "address": _addresses.address(name, network["subnet"], block, _addresses.FLOATING),
+                # Whom each of them looks out for, whether they are there yet or not.
+                "first": [
+                    _addresses.address(name, network["subnet"], block, index)
+                    for index in range(1, _floating.EXPECTED + 1)
+                ],
+                "router_id": _floating.router_id(site, name),
+            }
+    return result
 
 
 def _by_onion(leader: Mapping[str, Any]) -> dict[str, Any]:

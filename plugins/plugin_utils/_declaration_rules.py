@@ -24,6 +24,9 @@ BITCOIN_VOLUME = {"name": "bitcoin", "path": "/srv/bitcoin"}
 # The one that the registry for what the site builds has, on the first manager.
 REGISTRY_VOLUME = {"name": "registry", "path": "/srv/registry"}
 
+# More of them are of no use, for one is at work.
+PROXYHOST_LIMIT = 25
+
 # Shortest and longest prefix of each network: what holds the blocks of the tiers.
 NETWORK_SIZES = {"outside": (16, 24), "gateway": (12, 20), "cluster": (12, 20)}
 
@@ -56,13 +59,15 @@ def judge(data: Data, check: Check) -> None:
 def _proxyhost(data: Data, check: Check) -> None:
     path = ("tiers", "proxyhost", "count")
     count = data["tiers"].get("proxyhost", {}).get("count")
-    if count is not None and check.sound(path) and count != 1:
+    if count is not None and check.sound(path) and not 1 <= count <= PROXYHOST_LIMIT:
         problem = (
-            "nothing would go out through any but the first: all hosts of a site use proxyhost-1"
+            "one of them is the way out at a time, and each of the others is told of it every second"
             if count
             else "the proxyhost is the only way out, and what is installed comes that way"
         )
-        check.refuse(path, count, problem, "1")
+        check.refuse(
+            path, count, problem, f"from 1 to {PROXYHOST_LIMIT}; one on each endpoint survives the loss of any"
+        )
 
 
 def _managers(data: Data, check: Check) -> None:

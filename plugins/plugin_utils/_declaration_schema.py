@@ -83,7 +83,7 @@ def tier(facts: TierFacts) -> Keys:
     return Keys(
         fields={
             "count": Int(
-                about="How many instances. Of `proxyhost` there is 1.",
+                about="How many instances. Of `proxyhost`, 1 to 25: one on each endpoint survives the loss of any.",
                 default=facts.count,
                 low=facts.count_minimum,
                 high=COUNT_LIMIT,

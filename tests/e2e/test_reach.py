@@ -61,6 +61,9 @@ TARGETS: dict[str, tuple[str, str, str]] = {
     "another site's bridge: dns": ("dns", "{other_host}", "53"),
     "proxyhost: proxy": ("tcp", "{proxyhost}", "3128"),
     "proxyhost: cache of the Hub": ("tcp", "{proxyhost}", "5000"),
+    "way out: proxy": ("tcp", "{way_out}", "3128"),
+    "way out: cache of the Hub": ("tcp", "{way_out}", "5000"),
+    "way out: ssh": ("tcp", "{way_out}", "22"),
     "proxyhost: ssh": ("tcp", "{proxyhost}", "22"),
     "proxyhost: dns": ("dns", "{proxyhost}", "53"),
     "manager: registry": ("tcp", "{manager}", "5443"),
@@ -75,7 +78,7 @@ TARGETS: dict[str, tuple[str, str, str]] = {
 
 REGISTRY = {"manager: registry"}
 INSIDE = {"manager: registry", "manager: mirror of the Hub"}
-GATEWAY = {"proxyhost: proxy", "proxyhost: cache of the Hub"}
+GATEWAY = {"proxyhost: proxy", "proxyhost: cache of the Hub", "way out: proxy", "way out: cache of the Hub"}
 OVERLAY = {"bitcoind on its overlay: zmq", "bitcoind on its overlay: p2p"}
 # Who asks -> all that must answer. What is not named must not answer.
 REACHED: dict[str, set[str]] = {
@@ -202,6 +205,7 @@ def table(
         "host_outside": outside["site"],
         "other_host": outside["other"],
         "proxyhost": site.address(proxyhost, "gateway"),
+        "way_out": str(site.hostvars[proxyhost]["bcm_way_out"]["gateway"]["address"]),
         "bitcoin": site.address(node, "cluster"),
         "bitcoind": site.ask(node, "docker", "inspect", "--format", form, bitcoind).strip(),
         **{name: str(port) for name, port in site.hostvars[node]["bcm_chain_ports"].items()},

@@ -116,5 +116,23 @@ def test_losses() -> None:
         "  instance bitcoin-1 of project default, which this site does not make anew",
         "  instance bitcoin-1, which site.yml makes anew; what was on its root disk is lost",
     ]
-    empty = losses({"name": "rack-3", "instances": [], "volumes": []}, "bcm-home", [])
+    empty = losses({"name": "rack-3", "instances": [], "volumes": []}, "bcm-home", [], ["proxyhost-1"])
     assert (empty["data"], empty["words"]) == (False, ["Nothing was on rack-3."])
+
+
+@pytest.mark.parametrize(
+    ("proxyhosts", "said"),
+    [
+        (["proxyhost-1"], "  the way out: nothing goes out until site.yml has made it anew"),
+        (["proxyhost-1", "proxyhost-2", "proxyhost-3"], "  what goes out goes by proxyhost-2 or proxyhost-3"),
+    ],
+)
+def test_losses_of_the_way_out(proxyhosts: list[str], said: str) -> None:
+    on_it = [{"project": "bcm-home", "name": name, "status": "Error"} for name in ("manager-1", "proxyhost-1")]
+    member = {"name": "rack-3", "instances": on_it, "volumes": []}
+    lost = losses(member, "bcm-home", ["manager-1", *proxyhosts], proxyhosts)
+    assert lost["instances"] == ["manager-1", "proxyhost-1"]
+    assert lost["words"][-1] == said
+    # Elsewhere than on the member that is lost, they are not spoken of.
+    other = losses({**member, "instances": on_it[:1]}, "bcm-home", ["manager-1", *proxyhosts], proxyhosts)
+    assert other["words"] == lost["words"][:2]

@@ -65,13 +65,14 @@ CASES = {
         {"tiers": {"manager": {"count": 0}}},
         "tiers.manager.count = 0: is too small; allowed: a whole number from 1 ",
     ),
-    "two proxyhosts": (
-        {"tiers": {"proxyhost": {"count": 2}}},
-        "tiers.proxyhost.count = 2: nothing would go out through any but the first: all hosts of a site use proxyhost-1; allowed: 1",
+    "too many proxyhosts": (
+        {"tiers": {"proxyhost": {"count": 26}}},
+        "tiers.proxyhost.count = 26: one of them is the way out at a time, and each of the others is told of it every second; "
+        "allowed: from 1 to 25; one on each endpoint survives the loss of any",
     ),
     "no proxyhost": (
         {"tiers": {"proxyhost": {"count": 0}}},
-        "tiers.proxyhost.count = 0: the proxyhost is the only way out, and what is installed comes that way; allowed: 1",
+        "tiers.proxyhost.count = 0: the proxyhost is the only way out, and what is installed comes that way; allowed: from 1 to 25; ",
     ),
     "too many": (
         {"tiers": {"bitcoin": {"count": 251}}},

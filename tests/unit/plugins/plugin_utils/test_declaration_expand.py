@@ -76,6 +76,8 @@ def test_addresses(site):
     assert found.hosts["manager-3"]["bcm_addresses"] == {"gateway": "10.77.17.3", "cluster": "10.77.33.3"}
     assert found.hosts["bitcoin-12"]["bcm_addresses"] == {"cluster": "10.77.34.12"}
     assert found.variables["bcm_image_builder"]["addresses"] == {"gateway": "10.77.31.1"}
+    way_out = found.variables["bcm_way_out"]
+    assert {name: facts["address"] for name, facts in way_out.items()} == {"gateway": "10.77.16.254"}
     outside = found.variables["bcm_networks"][0]
     assert (outside["subnet"], outside["host_address"], outside["nat"]) == ("10.77.0.0/24", "10.77.0.1", True)
     assert [network["host_address"] for network in found.variables["bcm_networks"][1:]] == [None, None]
@@ -98,18 +100,36 @@ def test_networks_of_their_own(site):
 
 def test_the_largest_site_has_no_address_twice(site):
     tiers = {name: {"count": 250} for name in ("bitcoin", "lightning", "kafka")}
-    tiers |= {"manager": {"count": 249}}
+    tiers |= {"manager": {"count": 249}, "proxyhost": {"count": 25}}
     tiers |= {f"tier{block}": {"count": 250, "block": block} for block in _addresses.FREE_BLOCKS}
     found = site({"tiers": tiers})
     subnets = {network["name"]: _addresses.network_of(network["subnet"]) for network in found.variables["bcm_networks"]}
     seen = {("outside", found.variables["bcm_networks"][0]["host_address"])}
     seen.add(("gateway", found.variables["bcm_image_builder"]["addresses"]["gateway"]))
+    seen.add(("gateway", found.variables["bcm_way_out"]["gateway"]["address"]))
     for host in found.groups["instances"]:
         for network, address in found.hosts[host]["bcm_addresses"].items():
             assert (network, address) not in seen
             seen.add((network, address))
             assert _addresses.parse_address(address) in subnets[network]
             assert address not in (str(subnets[network].network), str(subnets[network].broadcast))
+
+
+def test_several_proxyhosts_change_nothing_for_those_who_use_them(site):
+    one, three = (site({"tiers": {"proxyhost": {"count": count}}}) for count in (1, 3))
+    assert one.variables == three.variables
+    assert one.hosts.items() <= three.hosts.items()
+    assert three.groups["tier_proxyhost"] == ["proxyhost-1", "proxyhost-2", "proxyhost-3"]
+    # Whom one that is alone looks out for are those that may come.
+    own = [three.hosts[host]["bcm_addresses"]["gateway"] for host in three.groups["tier_proxyhost"]]
+    assert one.variables["bcm_way_out"]["gateway"]["first"] == own
+    assert three.hosts["proxyhost-3"]["bcm_addresses"]["outside"].endswith(".0.13")
+
+
+def test_proxyhosts_where_they_are_pinned(site):
+    endpoints = [{"name": f"e{n}", "ssh": f"root@192.0.2.{n}"} for n in (1, 2, 3)]
+    found = site({"endpoints": endpoints, "tiers": {"proxyhost": {"count": 3, "target": ["e2", "e3", "e1"]}}})
+    assert [found.hosts[host]["bcm_endpoint"] for host in found.groups["tier_proxyhost"]] == ["e2", "e3", "e1"]
 
 
 def test_names_that_begin_alike(site):

@@ -37,7 +37,7 @@ def tiers(draw):
         if block in blocks:
             continue
         blocks.add(block)
-        counts = {"proxyhost": st.just(1), "manager": st.sampled_from([1, 3, 5])}
+        counts = {"proxyhost": st.integers(1, 9), "manager": st.sampled_from([1, 3, 5])}
         count = draw(counts.get(name, st.integers(1, 13)))
         result[name] = {"count": count, "size": draw(SIZES), "labels": draw(st.dictionaries(NAMES, NAMES, max_size=2))}
     return result
@@ -60,15 +60,14 @@ def sites(draw):
         before["stacks"] = {"bitcoin": {"wallet": draw(st.booleans())}}
     after = copy.deepcopy(before)
     for name, more in draw(tiers()).items():
-        if name == "proxyhost":
-            after["tiers"].setdefault(name, {"count": 1})
-        elif name in after["tiers"]:
+        if name in after["tiers"]:
             after["tiers"][name]["count"] += 2 * draw(st.integers(0, 4))
         elif all(_addresses.block(name, None) != _addresses.block(other, None) for other in after["tiers"]):
             after["tiers"][name] = more
     # What is there anyway grows or shrinks by being named; that is a change of count and not of what exists.
-    if "manager" in after["tiers"] and "manager" not in before["tiers"]:
-        after["tiers"]["manager"] = {"count": max(3, after["tiers"]["manager"]["count"])}
+    for name, least in (("manager", 3), ("proxyhost", 1)):
+        if name in after["tiers"] and name not in before["tiers"]:
+            after["tiers"][name] = {"count": max(least, after["tiers"][name]["count"])}
     for n in range(draw(st.sampled_from([0, 2, 3]))):
         after["endpoints"].append({"name": f"more{n}", "ssh": f"198.51.100.{n}"})
     order = draw(st.permutations(sorted(after["tiers"])))
@@ -97,6 +96,7 @@ def test_every_address_is_of_one_host(declarations):
         for host in site.groups["instances"]
         for network, address in site.hosts[host]["bcm_addresses"].items()
     ]
+    seen += [(network, facts["address"]) for network, facts in site.variables["bcm_way_out"].items()]
     assert len(seen) == len(set(seen))
 
 
