@@ -27,6 +27,9 @@ HEADERS = 28
 class RackSite(Site):
     """The site, looked at through whichever server one asks."""
 
+    # The one that is asked if none is named.
+    through = SERVERS[0]
+
     def on(self, server: str, *argv: str, timeout: int = 120) -> subprocess.CompletedProcess[str]:
         """Run one command on a server as root."""
         options = ["-F", "none", "-o", "BatchMode=yes", "-o", "ConnectTimeout=5", "-i", str(LAB_DIR / "rack-key")]
@@ -40,13 +43,13 @@ class RackSite(Site):
             timeout=timeout,
         )
 
-    def query(self, path: str, server: str = "rack-1") -> Any:
-        done = self.on(server, "lxc", "query", path)
+    def query(self, path: str, server: str = "") -> Any:
+        done = self.on(server or self.through, "lxc", "query", path)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
     def run(self, instance: str, *argv: str, timeout: int = 120) -> subprocess.CompletedProcess[str]:
-        return self.on("rack-1", "lxc", "--project", self.project, "exec", instance, "--", *argv, timeout=timeout)
+        return self.on(self.through, "lxc", "--project", self.project, "exec", instance, "--", *argv, timeout=timeout)
 
     def members(self) -> dict[str, str]:
         return {item["server_name"]: item["status"] for item in self.query("/1.0/cluster/members?recursion=1")}
