@@ -59,7 +59,9 @@ options:
     choices: [mainnet, testnet4, signet, regtest, simnet]
     default: regtest
   endpoints:
-    description: Machines that run LXD. The first is the leader. By default one, the machine that Ansible runs on.
+    description:
+      - Machines that run LXD. What belongs to the whole site is applied through the first, of several through the first that answers. By
+        default one, the machine that Ansible runs on.
     type: list
     elements: dict
     suboptions:
@@ -76,8 +78,8 @@ options:
         choices: [local]
       lxd_url:
         description:
-          - LXD's API as the controller reaches it, C(https://HOST:PORT) or C(unix:///PATH). Instances are reached through the
-            leader's.
+          - LXD's API as the controller reaches it, C(https://HOST:PORT) or C(unix:///PATH). Instances are reached through that of the
+            endpoint that leads.
           - By default its socket on the machine, through C(ssh) if that is how it is reached. The user has to be one who may use
             the socket.
         type: str
@@ -245,6 +247,9 @@ class InventoryModule(BaseInventoryPlugin):
             inventory.add_group(group)
             for host in hosts:
                 inventory.add_host(host, group=group)
+        # Whoever leads a run has the variables of a leader; who is silent does not lead.
+        inventory.add_child("lxd_leader", "lxd_leading")
+        inventory.add_child("lxd_led", "lxd_silent")
         for host, variables in site.hosts.items():
             self._set_all(host, variables)
         self._set_all("all", site.variables)

@@ -62,6 +62,12 @@ class Store(t.Protocol):
     """What a place for secrets has to offer. Writing is done under lock()."""
 
     where: str
+    # Where else something may lie that is not found: who cannot be asked now, in a sentence.
+    away: str
+    # Whether what is missing may be there, and is not to be made.
+    doubtful: bool
+    # Why nothing can be written now, in a sentence.
+    closed: str
 
     def lock(self) -> contextlib.AbstractContextManager[None]: ...
 
@@ -82,6 +88,10 @@ class Store(t.Protocol):
 
 class DirectoryStore:
     """One file a secret, in a directory that root alone may enter."""
+
+    away = ""
+    doubtful = False
+    closed = ""
 
     def __init__(self, root: str, site: str) -> None:
         self.base = Path(root) / site
@@ -170,6 +180,10 @@ class DirectoryStore:
 
 class PassStore:
     """The standard unix password manager, https://www.passwordstore.org: one entry a secret under PREFIX/SITE."""
+
+    away = ""
+    doubtful = False
+    closed = ""
 
     def __init__(self, prefix: str, site: str) -> None:
         self.folder = f"{prefix.strip('/')}/{site}"

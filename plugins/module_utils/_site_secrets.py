@@ -41,11 +41,15 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
             "password": {"type": "str", "no_log": False},
         },
     },
-    "state": {"type": "str", "choices": ["present", "read", "found", "absent"], "default": "present"},
+    "state": {"type": "str", "choices": ["present", "read", "found", "copied", "absent"], "default": "present"},
     "may_create": {"type": "bool", "default": True},
     "confirm": {"type": "str"},
     "backend": {"type": "str", "choices": BACKENDS, "default": "directory"},
     "directory": {"type": "path", "default": "/var/lib/bcm/sites"},
+    "endpoints": {"type": "list", "elements": "str"},
+    "leaving": {"type": "str"},
+    # What the action plugin asks of one endpoint.
+    "_copy": {"type": "dict"},
     "prefix": {"type": "str", "default": "bcm"},
     "vault": {"type": "path"},
     "vault_id": {"type": "str"},
@@ -113,8 +117,12 @@ class Secrets:
         unrecorded = set(values) - set(missing) - recorded
         if missing or ((stale or unrecorded) and create):
             if not create:
-                raise StoreError(f"{self.store.where} lacks these secrets of site {self.site}: {', '.join(missing)}.")
+                raise StoreError(
+                    f"{self.store.where} lacks these secrets of site {self.site}: {', '.join(missing)}.{self._away()}"
+                )
             self._refuse(missing, recorded)
+            if (missing or stale) and self.store.closed:
+                raise StoreError(self.store.closed)
             if self.check_mode:
                 self.made = missing + stale
                 values.update(
@@ -130,14 +138,22 @@ class Secrets:
         if lost:
             raise StoreError(
                 f"These secrets of site {self.site} were made once and are gone from {self.store.where}: "
-                f"{', '.join(lost)}. Restore them from a backup: new ones would not fit the site's data."
+                f"{', '.join(lost)}.{self._away()} Restore them from a backup: new ones would not fit the site's data."
+            )
+        if missing and self.store.doubtful:
+            raise StoreError(
+                f"These secrets of site {self.site} are not in {self.store.where}: {', '.join(missing)}.{self._away()} "
+                "They may lie there, so no new ones were made."
             )
         if missing and not self.may_create and not self.store.names():
             raise StoreError(
-                f"The site {self.site} exists and its secrets do not: {self.store.where} is empty or missing "
-                "on this host. Restore it from a backup, or correct where it is looked for. No new secrets "
-                "were made, because they would not fit the site's data."
+                f"The site {self.site} exists and its secrets do not: {self.store.where} is empty or missing."
+                f"{self._away()} Restore it from a backup, or correct where it is looked for. No new secrets were made, "
+                "because they would not fit the site's data."
             )
+
+    def _away(self) -> str:
+        return f" {self.store.away}" if self.store.away else ""
 
     def _make(self, wanted: list[dict[str, t.Any]], values: dict[str, str | None]) -> None:
         """Under the lock: what another run has made meanwhile counts."""
@@ -187,6 +203,8 @@ def work(
 ) -> dict[str, t.Any]:
     """Do what the options ask for, and return the result of the task; StoreError says why not."""
     site, state = options["site"], options["state"]
+    if state == "copied":
+        raise StoreError("State copied is for a site on several endpoints, which all have its secrets (endpoints).")
     if state != "absent" and not no_log:
         raise StoreError("The result would show the secrets: give the task no_log, set to true.")
     check_request(site, options["secrets"] or [], state, options["confirm"])

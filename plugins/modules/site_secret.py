@@ -12,6 +12,8 @@ short_description: Make the secrets of a site once, and read them ever after
 description:
   - Keeps the secrets of a site in a store on the host that it runs on, which is the site's leader. Whoever operates
     the site gets the same ones, without a file on the controller. An Ansible vault on the controller can take its place.
+  - Of a site on several endpoints each has a copy of all secrets (O(endpoints)), so that none of them is needed. A secret counts as
+    made when it is on more than half of them. One that was away gets what it missed by the next run.
   - A secret is made when it is asked for the first time. Two runs at once make one secret, and a run that is killed
     leaves a whole secret or none.
   - The store remembers which secrets were made in it. One that was made and is gone is an error, never made anew.
@@ -73,9 +75,10 @@ options:
     description:
       - V(present) makes what is missing and returns all. V(read) returns all and fails if one is missing.
       - V(found) returns those that exist.
+      - V(copied) returns none. It has all O(endpoints) that answer have a copy of each secret of the site.
       - V(absent) removes them, and needs O(confirm).
     type: str
-    choices: [present, read, found, absent]
+    choices: [present, read, found, copied, absent]
     default: present
   may_create:
     description:
@@ -100,6 +103,20 @@ options:
     description: Where V(directory) keeps the sites, each in a directory of its name with its C(secrets) in it.
     type: path
     default: /var/lib/bcm/sites
+  endpoints:
+    description:
+      - Hosts of the inventory, each of which has a V(directory) with a copy of all secrets. All of them are asked, and the host of the
+        task plays no part.
+      - Where two have different values for the same secret, and neither has only missed what became of it, nothing is changed, and the
+        error names both.
+      - What is missing is not made anew while one of them does not answer and may have it.
+    type: list
+    elements: str
+  leaving:
+    description:
+      - With O(state=copied), one of O(endpoints) that is about to leave the site. The others get what it alone has, and then its own
+        copies are removed. All have to answer.
+    type: str
   prefix:
     description: Folder in the password store of V(pass).
     type: str
@@ -112,8 +129,9 @@ options:
     description: The vault identity whose password encrypts. By default Ansible's own choice.
     type: str
 notes:
-  - What the task does not say of O(backend), O(directory), O(prefix), O(vault) and O(vault_id) is taken from the variable
-    C(bcm_secrets), which the inventory plugin P(bcm.datacenter.site#inventory) sets from the declaration.
+  - What the task does not say of O(backend), O(directory), O(endpoints), O(prefix), O(vault) and O(vault_id) is taken from the
+    variable C(bcm_secrets), which the inventory plugin P(bcm.datacenter.site#inventory) sets from the declaration. Where that says
+    V(directory), O(endpoints) are the hosts of the group C(lxd_candidates), which are all endpoints of a site that has several.
   - The result holds the secrets. The task must have C(no_log), or the module refuses to return them.
 """
 
@@ -152,6 +170,12 @@ EXAMPLES = r"""
       - name: bitcoin-rpc-lnd
   no_log: true
 
+- name: Have a copy of each secret on every endpoint
+  bcm.datacenter.site_secret:
+    site: home
+    state: copied
+    endpoints: [server-1, server-2, server-3]
+
 - name: Forget all secrets of the site
   bcm.datacenter.site_secret:
     site: home
@@ -171,8 +195,18 @@ made:
   type: list
   elements: str
   sample: [bitcoin-rpc-lnd]
+copied:
+  description: By the endpoints that lacked something, the names of the secrets that they were given, or would be in check mode.
+  returned: with O(endpoints)
+  type: dict
+  sample: {server-2: [bitcoin-rpc-lnd]}
+silent:
+  description: The endpoints that do not answer, each with the reason.
+  returned: with O(endpoints)
+  type: dict
+  sample: {server-3: "Failed to connect to the host via ssh: No route to host"}
 removed:
-  description: Names of the secrets that were removed, or would be in check mode.
+  description: Names of the secrets that were removed, or would be in check mode. With O(leaving), those that were removed there.
   returned: always
   type: list
   elements: str
@@ -186,6 +220,7 @@ store:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.bcm.datacenter.plugins.module_utils._secret_copy import CopyStore, serve
 from ansible_collections.bcm.datacenter.plugins.module_utils._secret_store import (
     DirectoryStore,
     PassStore,
@@ -195,9 +230,24 @@ from ansible_collections.bcm.datacenter.plugins.module_utils._secret_store impor
 from ansible_collections.bcm.datacenter.plugins.module_utils._site_secrets import ARGUMENT_SPEC, REQUIRED_IF, work
 
 
+def answer_controller(module: AnsibleModule) -> None:
+    """The action plugin asks each endpoint by itself, and decides."""
+    options = module.params
+    if not module.no_log or (module.check_mode and options["_copy"]["do"] != "look"):
+        module.fail_json(msg="This is asked by the action plugin alone: call the module by its full name, in a task.")
+    try:
+        answer = serve(CopyStore(options["directory"], options["site"]), options["_copy"])
+    except (StoreError, OSError) as exc:
+        module.fail_json(msg=str(exc))
+    module.exit_json(changed=options["_copy"]["do"] != "look", **answer)
+
+
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, required_if=REQUIRED_IF, supports_check_mode=True)
     options = module.params
+    if options["_copy"]:
+        answer_controller(module)
+        return
 
     def open_store() -> Store:
         if options["backend"] == "vault":
@@ -206,6 +256,8 @@ def main() -> None:
             return PassStore(options["prefix"], options["site"])
         return DirectoryStore(options["directory"], options["site"])
 
+    if options["endpoints"]:
+        module.fail_json(msg="Endpoints are asked by the controller: call the module by its full name, in a task.")
     try:
         result = work(options, open_store, module.check_mode, module.no_log)
     except (StoreError, OSError) as exc:

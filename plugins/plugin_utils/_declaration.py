@@ -126,6 +126,11 @@ def expand(data: Mapping[str, Any], controller_python: str, folder: str = "") ->
     groups: dict[str, list[str]] = {
         "endpoints": [],
         "lxd_leader": [],
+        "lxd_candidates": [],
+        # Who leads a run is found out by the run, and who is silent.
+        "lxd_leading": [],
+        "lxd_led": [],
+        "lxd_silent": [],
         "instances": [],
         "app_hosts": [],
         "swarm_nodes": [],
@@ -135,6 +140,8 @@ def expand(data: Mapping[str, Any], controller_python: str, folder: str = "") ->
         hosts[endpoint["name"]] = _endpoint(data, endpoint, controller_python)
         groups["endpoints"].append(endpoint["name"])
     groups["lxd_leader"].append(groups["endpoints"][0])
+    if len(groups["endpoints"]) > 1:
+        groups["lxd_candidates"] += groups["endpoints"]
     for name in sorted(data["tiers"], key=lambda name: _addresses.block(name, data["tiers"][name]["block"])):
         group = groups.setdefault(f"tier_{name}", [])
         for index in range(1, data["tiers"][name]["count"] + 1):
@@ -235,12 +242,12 @@ def _way_out(site: str, networks: list[dict[str, Any]]) -> dict[str, dict[str, A
     return result
 
 
-def _by_onion(leader: Mapping[str, Any]) -> dict[str, Any]:
+def _by_onion(endpoint: Mapping[str, Any]) -> dict[str, Any]:
     """What the connection plugin lxd is told beside the URL. Its arguments of this name come before all others."""
-    if not leader.get("way"):
+    if not endpoint.get("way"):
         return {}
     return {
-        "bcm_lxd_ssh_args": leader["way"]["ansible_ssh_common_args"],
+        "bcm_lxd_ssh_args": endpoint["way"]["ansible_ssh_common_args"],
         "bcm_lxd_timeout": _onion_ways.SECONDS,
     }
 
@@ -281,6 +288,8 @@ def _endpoint(data: Mapping[str, Any], endpoint: Mapping[str, Any], controller_p
     result: dict[str, Any] = {
         "bcm_lxd_socket": endpoint["lxd_socket"],
         "bcm_own_lxd_url": _own_lxd_url(endpoint),
+        # As the controller reaches it: the way to the instances where this endpoint leads.
+        "bcm_lxd_way": {"bcm_lxd_url": _lxd_url(endpoint), **_by_onion(endpoint)},
         "bcm_cluster_address": endpoint["address"] or _addresses.ssh_host(endpoint["ssh"]),
         "bcm_failure_domain": endpoint["failure_domain"],
         "bcm_pool_source": endpoint["pool_source"],

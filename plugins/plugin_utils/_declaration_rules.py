@@ -30,7 +30,10 @@ PROXYHOST_LIMIT = 25
 # Shortest and longest prefix of each network: what holds the blocks of the tiers.
 NETWORK_SIZES = {"outside": (16, 24), "gateway": (12, 20), "cluster": (12, 20)}
 
-_RESERVED = ("all", "ungrouped", "endpoints", "lxd_leader", "instances", "app_hosts", "swarm_nodes", "localhost")
+_RESERVED = (
+    *("all", "ungrouped", "localhost", "endpoints", "instances", "app_hosts", "swarm_nodes"),
+    *("lxd_leader", "lxd_candidates", "lxd_leading", "lxd_led", "lxd_silent"),
+)
 
 
 def judge(data: Data, check: Check) -> None:

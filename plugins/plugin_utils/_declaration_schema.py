@@ -294,7 +294,7 @@ SCHEMA = Keys(
             about="Which chain of Bitcoin the site is on.", default="regtest", choices=tuple(_chains.CHAINS)
         ),
         "endpoints": ListOf(
-            about="Machines that run LXD. The first is the leader.",
+            about="Machines that run LXD. The first leads, of several the first that answers.",
             unique="name",
             default=[
                 {
@@ -501,8 +501,8 @@ SCHEMA = Keys(
             about="Where the secrets of the site are kept. They are made once.",
             fields={
                 "backend": Choice(
-                    about="`directory`: files of root on the leader; `pass`: the password manager of root there; `vault`: a file "
-                    "on the controller, encrypted by Ansible Vault with the password that Ansible is given.",
+                    about="`directory`: files of root on every endpoint; `pass`: the password manager of root on the first; `vault`: a "
+                    "file on the controller, encrypted by Ansible Vault with the password that Ansible is given.",
                     default="directory",
                     choices=("directory", "pass", "vault"),
                 ),

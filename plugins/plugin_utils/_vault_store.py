@@ -29,6 +29,10 @@ class VaultStore:
     It is decrypted in memory alone, and always replaced as a whole.
     """
 
+    away = ""
+    doubtful = False
+    closed = ""
+
     def __init__(self, path: str, site: str, passwords: t.Sequence[tuple[str, t.Any]], vault_id: str | None) -> None:
         if not passwords:
             raise StoreError(

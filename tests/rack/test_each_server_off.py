@@ -32,7 +32,7 @@ def site() -> Iterator[RackSite]:
 def decides(site: RackSite, manager: str) -> None:
     """LXD and the Swarm take something down, which takes more than half of each."""
     for command in (["create"], ["delete"]):
-        done = site.on(site.speaker, "lxc", "--project", site.project, "profile", *command, "bcm-test")
+        done = site.on(site.through, "lxc", "--project", site.project, "profile", *command, "bcm-test")
         assert done.returncode == 0, done.stderr
     site.ask(manager, "docker", "node", "update", "--label-add", "bcm.test=1", manager)
     site.ask(manager, "docker", "node", "update", "--label-rm", "bcm.test", manager)
@@ -51,7 +51,7 @@ def test_a_server_is_off(site: RackSite, lost: str, tmp_path: Path) -> None:
     manager, *_others = [name for name in site.tier("manager") if name in left]
     (before,) = site.holders()
     block = site.ask(NODE, "bitcoin-cli", "getbestblockhash")
-    site.speaker = next(server for server in SERVERS if server != lost)
+    site.through = next(server for server in SERVERS if server != lost)
     try:
         lab("rack", "off", lost)
         wait_for("way out", lambda: site.gets_out(manager), WAY_OUT)

@@ -22,6 +22,7 @@ from test_site import HEADERS, SERVERS, RackSite
 # Where data is of which there is no other copy.
 DATA = {"bitcoin-1": ("/srv/bitcoin", "bitcoin-1-bitcoin"), "manager-1": ("/srv/registry", "manager-1-registry")}
 KEPT = "kept-through-a-move"
+STORE = "/var/lib/bcm/sites/rack/secrets/site-ca"
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +82,7 @@ def test_what_is_not_meant_is_refused(site: RackSite, leaving: str) -> None:
         ("evacuate",): "Say which server: -e endpoint=NAME, one of rack-1, rack-2, rack-3",
         ("evacuate", "endpoint=rack-9"): "the cluster has no member rack-9",
         ("remove", f"endpoint={leaving}"): f"Say -e confirm={leaving} to have it done",
-        ("remove", "endpoint=rack-1", "confirm=rack-1"): "rack-1 is the first endpoint",
+        ("remove", "endpoint=rack-1", "confirm=rack-1"): "which have no majority",
         ("remove", f"endpoint={leaving}", f"confirm={leaving}"): "which have no majority",
         ("remove", f"endpoint={leaving}", f"confirm={leaving}", "without_majority=true"): "there is something on it: instance",
         ("replace", f"endpoint={leaving}", f"confirm={leaving}", "lost_data=accept"): f"{leaving} is not lost",
@@ -149,6 +150,7 @@ def test_a_removed_server_is_nowhere(site: RackSite, leaving: str, others: list[
     links = json.loads(site.on(leaving, "ip", "-j", "link", "show").stdout)
     assert [link["ifname"] for link in links if link["ifname"].startswith("bcm")] == []
     assert site.on(leaving, "test", "-e", "/etc/bcm/vxlan").returncode != 0
+    assert [site.on(server, "test", "-e", STORE).returncode for server in (leaving, *others)] == [1, 0, 0]
     assert node_answers(site)
 
     again = site.play("playbooks/remove.yml", *remove)

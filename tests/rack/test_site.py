@@ -27,8 +27,8 @@ HEADERS = 28
 class RackSite(Site):
     """The site, looked at through whichever server one asks."""
 
-    # The one that is asked.
-    speaker = SERVERS[0]
+    # The one that is asked if none is named.
+    through = SERVERS[0]
 
     def on(self, server: str, *argv: str, timeout: int = 120) -> subprocess.CompletedProcess[str]:
         """Run one command on a server as root."""
@@ -44,12 +44,12 @@ class RackSite(Site):
         )
 
     def query(self, path: str, server: str = "") -> Any:
-        done = self.on(server or self.speaker, "lxc", "query", path)
+        done = self.on(server or self.through, "lxc", "query", path)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
     def run(self, instance: str, *argv: str, timeout: int = 120) -> subprocess.CompletedProcess[str]:
-        return self.on(self.speaker, "lxc", "--project", self.project, "exec", instance, "--", *argv, timeout=timeout)
+        return self.on(self.through, "lxc", "--project", self.project, "exec", instance, "--", *argv, timeout=timeout)
 
     def members(self) -> dict[str, str]:
         return {item["server_name"]: item["status"] for item in self.query("/1.0/cluster/members?recursion=1")}

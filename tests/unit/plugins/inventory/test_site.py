@@ -64,6 +64,9 @@ def test_hosts_groups_and_variables(parsed):
     assert inventory.groups["tier_manager"].get_hosts()[0].vars["bcm_index"] == 1
     assert inventory.groups["all"].vars["bcm_site"] == "test"
     assert {"endpoints", "lxd_leader", "instances", "app_hosts", "swarm_nodes"} <= set(inventory.groups)
+    # Whoever leads a run is a leader, and who is silent is none.
+    assert inventory.groups["lxd_leading"] in inventory.groups["lxd_leader"].child_groups
+    assert inventory.groups["lxd_silent"] in inventory.groups["lxd_led"].child_groups
 
 
 def test_values_are_data_and_templates_over_them_work(parsed):

@@ -51,6 +51,7 @@ def test_the_smallest_site(site):
     found = site({})
     assert found.groups["instances"] == ["proxyhost-1", "manager-1", "manager-2", "manager-3"]
     assert found.groups["endpoints"] == found.groups["lxd_leader"] == ["standalone"]
+    assert found.groups["lxd_candidates"] == []
     assert found.groups["app_hosts"] == []
     assert found.hosts["standalone"]["ansible_python_interpreter"] == "/usr/bin/controller-python"
     assert found.variables["bcm_stacks"] == {}
@@ -179,6 +180,7 @@ def test_endpoints_by_ssh(site, ssh, expected):
         "ansible_connection": "ssh",
         "bcm_lxd_socket": "/s",
         "bcm_own_lxd_url": "unix:///s",
+        "bcm_lxd_way": {"bcm_lxd_url": f"ssh://{ssh}/s"},
         "bcm_cluster_address": expected["ansible_host"],
         "bcm_failure_domain": None,
         "bcm_pool_source": None,
@@ -200,6 +202,20 @@ def test_ways_to_the_leaders_lxd(site):
     for way, controller, own in ways:
         found = site({"endpoints": [{"name": "e", **way}]})
         assert (found.variables["bcm_lxd_url"], found.hosts["e"]["bcm_own_lxd_url"]) == (controller, own)
+        assert found.hosts["e"]["bcm_lxd_way"] == {"bcm_lxd_url": controller}
+
+
+def test_several_endpoints_may_lead(site):
+    servers = [{"name": f"server-{number}", "ssh": f"ops@192.0.2.{number}"} for number in (1, 2, 3)]
+    found = site({"endpoints": servers})
+    assert found.groups["lxd_leader"] == ["server-1"]
+    assert found.groups["lxd_candidates"] == ["server-1", "server-2", "server-3"]
+    # Which of them does, a run finds out.
+    assert found.groups["lxd_leading"] == found.groups["lxd_led"] == found.groups["lxd_silent"] == []
+    assert found.variables["bcm_lxd_url"] == "ssh://ops@192.0.2.1"
+    assert found.hosts["server-3"]["bcm_lxd_way"] == {"bcm_lxd_url": "ssh://ops@192.0.2.3"}
+    # One by itself is not asked.
+    assert site({"endpoints": servers[:1]}).groups["lxd_candidates"] == []
 
 
 def test_a_machine_is_made_ready_if_it_is_not_the_controller_itself(site):

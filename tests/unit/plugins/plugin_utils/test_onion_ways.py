@@ -55,7 +55,8 @@ def rack(*endpoints, **more):
 def test_a_site_that_says_nothing_of_onions_has_no_variable_of_them(site, ways):
     ways.write("server-1")
     found = site(rack(), ways.environment)
-    names = {*found.variables, *(name for host in found.hosts.values() for name in host)}
+    hosts = [{**host, **host.get("bcm_lxd_way", {})} for host in found.hosts.values()]
+    names = {*found.variables, *(name for host in hosts for name in host)}
     assert {name for name in names if "onion" in name or "via" in name or name.startswith("bcm_lxd_ssh")} == set()
 
 
@@ -96,6 +97,13 @@ def test_one_endpoint_goes_by_its_onion(site, ways):
     # Instances are reached through the leader.
     assert found.variables["bcm_lxd_url"] == "ssh://ops@192.0.2.1"
     assert "bcm_lxd_ssh_args" not in found.variables
+    # Where another one leads, by its way.
+    assert found.hosts["server-2"]["bcm_lxd_way"] == {
+        "bcm_lxd_url": f"ssh://ops@{ONIONS['server-2']}:22",
+        "bcm_lxd_ssh_args": ways.args("server-2"),
+        "bcm_lxd_timeout": 120,
+    }
+    assert found.hosts["server-3"]["bcm_lxd_way"] == {"bcm_lxd_url": "ssh://ops@192.0.2.3"}
 
 
 def test_one_endpoint_does_not(site, ways):
