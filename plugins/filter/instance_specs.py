@@ -98,21 +98,25 @@ def network_config(variables: Mapping[str, Any]) -> str:
         }
         if network["nat"]:
             settings["routes"] = [{"to": "default", "via": network["host_address"]}]
-            settings["nameservers"] = {"addresses": [network["host_address"]]}
+            settings["nameservers"] = {"addresses": [network.get("nameserver") or network["host_address"]]}
         ethernets[network["name"]] = settings
     return json.dumps({"version": 2, "ethernets": ethernets}, sort_keys=True)
 
 
-def devices(host: str, variables: Mapping[str, Any], sized: bool) -> dict[str, dict[str, str]]:
+def devices(host: str, variables: Mapping[str, Any], sized: bool) -> dict[str, dict[str, str] | None]:
     """Return LXD's devices of a host: root disk, a leg on each of its networks, its volumes."""
     pool = variables["bcm_pool"]["name"]
-    result = {"root": {"type": "disk", "path": "/", "pool": pool}}
+    root = {"type": "disk", "path": "/", "pool": pool}
     disk = variables["bcm_size"].get("disk")
     if disk and sized:
-        result["root"]["size"] = str(disk)
+        root["size"] = str(disk)
+    result: dict[str, dict[str, str] | None] = {"root": root}
     for network in variables["bcm_networks"]:
         if network["name"] in variables["bcm_addresses"]:
             result[network["name"]] = {"type": "nic", "network": network["bridge"], "name": network["name"]}
+    # That of a proxyhost is its leg outside. Null takes away one that an instance had before.
+    leg = variables.get("bcm_lan_leg") if "outside" not in variables["bcm_addresses"] else None
+    result["lan"] = {"type": "nic", "network": variables["bcm_lan"]["network"], "name": "lan"} if leg else None
     for volume in variables.get("bcm_volumes", []):
         result[volume["name"]] = {
             "type": "disk",

@@ -21,7 +21,9 @@ description:
     internet.)
 options:
   _input:
-    description: Networks, each with C(name), C(bridge), C(subnet), C(nat), C(host_address), C(mtu), C(interface).
+    description:
+      - Networks, each with C(name), C(bridge), C(subnet), C(nat), C(host_address), C(mtu), C(interface). One with C(lan) is no bridge of its own,
+        but O(lan).
     type: list
     elements: dict
     required: true
@@ -36,6 +38,13 @@ options:
     type: list
     elements: str
     default: []
+  lan:
+    description: The network, C(network), by which instances have a leg where the machines themselves are, by MACVLAN. Left out, there is none.
+    type: dict
+  parents:
+    description: The interface of each machine that is there.
+    type: dict
+    default: {}
 author:
   - the Bitcoin Cache Machine authors (@bitcoincachemachine)
 """
@@ -84,11 +93,31 @@ def network_spec(network: Mapping[str, Any], site: str, endpoints: list[str]) ->
     return spec
 
 
+def lan_spec(lan: Mapping[str, Any], site: str, endpoints: list[str], parents: Mapping[str, str]) -> dict[str, Any]:
+    """Return LXD's form of the network that the endpoints themselves are in."""
+    spec: dict[str, Any] = {
+        "name": lan["network"],
+        "type": "macvlan",
+        "description": f"Network lan of site {site}",
+        "config": {"user.bcm.site": site, "user.bcm.network": "lan"},
+    }
+    if len(endpoints) > 1:
+        spec["members"] = {name: {"parent": parents[name]} for name in endpoints}
+    else:
+        spec["config"]["parent"] = parents[endpoints[0]]
+    return spec
+
+
 def network_specs(
-    networks: list[Mapping[str, Any]], site: str, endpoints: list[str] | None = None
+    networks: list[Mapping[str, Any]],
+    site: str,
+    endpoints: list[str] | None = None,
+    lan: Mapping[str, Any] | None = None,
+    parents: Mapping[str, str] | None = None,
 ) -> list[dict[str, Any]]:
     """Return LXD's form of NETWORKS."""
-    return [network_spec(network, site, endpoints or []) for network in networks]
+    own = [network_spec(network, site, endpoints or []) for network in networks if not network.get("lan")]
+    return [*own, lan_spec(lan, site, endpoints or [], parents or {})] if lan else own
 
 
 class FilterModule:

@@ -98,6 +98,9 @@ options:
       pool_source:
         description: C(pool.source) on this machine, where it is another one here.
         type: path
+      lan_parent:
+        description: C(networks.lan.parent) on this machine, where it is another one here.
+        type: str
       prepare:
         description:
           - Whether the machine itself is made ready by the P(bcm.datacenter.host_prep#role) role. By default if it is reached by SSH.
@@ -129,6 +132,7 @@ options:
     description:
       - Several endpoints are one cluster of LXD, which goes on while more than half of them are there.
       - Two are refused unless C(without_majority) says that they will do, although the loss of either stops the cluster.
+      - With C(encryption) what the inner networks carry between them goes through WireGuard, C(tunnel) says where that is.
     type: dict
   network:
     description: The addresses of the site, a private C(/16). By default one that follows from O(name).
@@ -136,10 +140,11 @@ options:
   networks:
     description:
       - C(subnet), C(bridge) and C(mtu) of the networks V(outside), V(gateway), V(cluster), where they are to differ.
+      - V(lan) is the one that the endpoints themselves are in, where tiers have a leg there.
     type: dict
   tiers:
     description:
-      - Instances, by what they are for, each with C(count), C(size), C(volumes), C(labels), C(block), C(target).
+      - Instances, by what they are for, each with C(count), C(size), C(volumes), C(labels), C(block), C(target), C(lan).
       - The tiers V(proxyhost) and V(manager) are always there.
     type: dict
   stacks:

@@ -22,7 +22,7 @@ else:
 
 NETWORKS = ("outside", "gateway", "cluster")
 # Third octet and prefix of each network in the site's /16.
-_SUBNETS = {"outside": (0, 24), "gateway": (16, 20), "cluster": (32, 20)}
+_SUBNETS = {"outside": (0, 24), "gateway": (16, 20), "cluster": (32, 20), "tunnel": (48, 20)}
 
 # Blocks of 256 addresses in gateway and cluster: tiers that the collection knows have theirs (TIERS), the rest gets these.
 FREE_BLOCKS = range(5, 15)

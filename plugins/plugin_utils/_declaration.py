@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from ansible_collections.bcm.datacenter.plugins.module_utils import _sizes
 
-from . import _addresses, _chains, _declaration_rules, _floating, _onion_ways, _vxlan
+from . import _addresses, _chains, _declaration_rules, _floating, _onion_ways, _vxlan, _wireguard
 from ._declaration_file import DeclarationError, Document, Finding, expand_variables, overlay, read
 from ._declaration_kinds import Check
 from ._declaration_schema import SCHEMA, tier
@@ -166,6 +166,58 @@ def load_site(file: str | os.PathLike[str], environment: Mapping[str, str], cont
     return expand(check(document, environment, findings), controller_python, folder)
 
 
+def _inner_mtu(data: Mapping[str, Any]) -> int:
+    """The largest packet of inner networks, between endpoints whose network carries what Ethernet does."""
+    if not _encrypted(data):
+        return _vxlan.INNER_MTU
+    # All endpoints are of its version.
+    first = _declaration_rules.address_of(data["endpoints"][0])
+    return _wireguard.inner_mtu(1500, _vxlan.version_of(first))
+
+
+def _encrypted(data: Mapping[str, Any]) -> bool:
+    return bool(data["cluster"]["encryption"] != "none")
+
+
+def _tunnel(data: Mapping[str, Any], networks: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """WireGuard between the endpoints, which carries the largest of the inner networks in VXLAN."""
+    if not _encrypted(data):
+        return None
+    declared = data["cluster"]["tunnel"]
+    return {
+        "interface": _wireguard.wireguard_interface(data["name"]),
+        "port": declared["port"] or _wireguard.wireguard_port(data["name"]),
+        "subnet": _tunnel_subnet(data),
+        "mtu": max(network["mtu"] for network in networks if not network["nat"]) + _vxlan.overhead(4),
+    }
+
+
+def _tunnel_subnet(data: Mapping[str, Any]) -> str:
+    base = _declaration_rules.site_base(dict(data))
+    return str(data["cluster"]["tunnel"]["subnet"] or _addresses.subnet("tunnel", base))
+
+
+def _lan(data: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The network of LXD's by which instances have a leg in the LAN, if there is one."""
+    declared = data["networks"]["lan"]
+    if not declared:
+        return None
+    return {
+        "network": _addresses.bridge("lan", data["name"]),
+        **declared,
+        "nameserver": declared["nameserver"] or declared["gateway"],
+    }
+
+
+def _outside(data: Mapping[str, Any], network: dict[str, Any]) -> dict[str, Any]:
+    """The way out of a site: behind the NAT of each endpoint, or a leg of the proxyhost's in the LAN."""
+    lan = _lan(data)
+    if not lan or not data["tiers"]["proxyhost"]["lan"]:
+        return network
+    of_lan = {"bridge": lan["network"], "subnet": lan["subnet"], "host_address": lan["gateway"]}
+    return {**network, **of_lan, "mtu": None, "nameserver": lan["nameserver"], "lan": True}
+
+
 def _networks(data: Mapping[str, Any]) -> list[dict[str, Any]]:
     base = data["network"] or _addresses.site_network(data["name"])
     result = []
@@ -180,13 +232,13 @@ def _networks(data: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "subnet": subnet,
                 "nat": nat,
                 "host_address": str(_addresses.network_of(subnet).network + 1) if nat else None,
-                "mtu": settings["mtu"] or (None if nat else _vxlan.INNER_MTU),
+                "mtu": settings["mtu"] or (None if nat else _inner_mtu(data)),
                 # How it gets from endpoint to endpoint. Each has a way outside of its own.
                 "interface": None if nat else _vxlan.vxlan_interface(name, data["name"]),
                 "vni": None if nat else _vxlan.vni(data["name"], name),
             }
         )
-    return result
+    return [_outside(data, network) if network["nat"] else network for network in result]
 
 
 def _site_variables(data: Mapping[str, Any], networks: list[dict[str, Any]], folder: str) -> dict[str, Any]:
@@ -203,6 +255,8 @@ def _site_variables(data: Mapping[str, Any], networks: list[dict[str, Any]], fol
         "bcm_pool": {"name": f"bcm-{name}", **data["pool"]},
         "bcm_cluster": data["cluster"],
         "bcm_networks": networks,
+        "bcm_tunnel": _tunnel(data, networks),
+        "bcm_lan": _lan(data),
         "bcm_image_builder": {
             "name": "image-builder",
             "addresses": {"gateway": _addresses.address("gateway", gateway["subnet"], _addresses.BUILDER_BLOCK, 1)},
@@ -297,6 +351,10 @@ def _endpoint(data: Mapping[str, Any], endpoint: Mapping[str, Any], controller_p
     }
     if _declaration_rules.has_onion(dict(data), dict(endpoint)):
         result["bcm_ssh_onion"] = True
+    if _encrypted(data):
+        result["bcm_tunnel_address"] = _wireguard.tunnel_address(_tunnel_subnet(data), endpoint["name"])
+    if data["networks"]["lan"]:
+        result["bcm_lan_parent"] = endpoint["lan_parent"] or data["networks"]["lan"]["parent"]
     interpreter = endpoint["python_interpreter"]
     user = _user(endpoint)
     if user:
@@ -322,6 +380,12 @@ def _instance(data: Mapping[str, Any], networks: list[dict[str, Any]], tier_name
     block = _addresses.block(tier_name, settings["block"])
     joined = [network for network in networks if network["name"] in facts.networks]
     name = f"{tier_name}-{index}"
+    addresses = {
+        network["name"]: _addresses.address(network["name"], network["subnet"], block, index) for network in joined
+    }
+    leg = settings["lan"]
+    if leg and tier_name == "proxyhost":
+        addresses["outside"] = leg["addresses"][index - 1]
     return {
         "ansible_connection": "bcm.datacenter.lxd",
         "ansible_host": name,
@@ -331,9 +395,8 @@ def _instance(data: Mapping[str, Any], networks: list[dict[str, Any]], tier_name
         "bcm_index": index,
         "bcm_endpoint": _target(settings["target"], index),
         "bcm_networks_joined": [network["name"] for network in joined],
-        "bcm_addresses": {
-            network["name"]: _addresses.address(network["name"], network["subnet"], block, index) for network in joined
-        },
+        "bcm_addresses": addresses,
+        **({"bcm_lan_leg": {"address": leg["addresses"][index - 1], "ports": leg["ports"]}} if leg else {}),
         "bcm_image": facts.image,
         "bcm_size": dict(settings["size"]),
         "bcm_volumes": _volumes(data, tier_name, index),

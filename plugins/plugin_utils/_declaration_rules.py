@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from ansible_collections.bcm.datacenter.plugins.module_utils import _sizes
 
-from . import _addresses, _chains
+from . import _addresses, _chains, _wireguard
 from ._declaration_kinds import Check, suggestion
 
 Data = dict[str, Any]
@@ -44,8 +44,10 @@ def judge(data: Data, check: Check) -> None:
         _endpoints,
         _onions,
         _cluster,
+        _encryption,
         _targets,
         _networks,
+        _lan,
         _blocks,
         _stack_places,
         _chain,
@@ -182,6 +184,57 @@ def _cluster(data: Data, check: Check) -> None:
         )
 
 
+def _encryption(data: Data, check: Check) -> None:
+    """WireGuard is between endpoints, and its addresses are nobody else's."""
+    encryption, endpoints = data["cluster"]["encryption"], data["endpoints"]
+    path: tuple[str, ...] = ("cluster", "encryption")
+    if not check.sound(("cluster",), ("endpoints",), ("network",), ("networks",)) or encryption == "none":
+        return
+    if len(endpoints) < 2:
+        problem = "there is one endpoint, so that nothing goes from one to another"
+        check.refuse(path, encryption, problem, "none, or several endpoints")
+        return
+    kinds = {endpoint["name"]: ":" in address_of(endpoint) for endpoint in endpoints}
+    if len(set(kinds.values())) > 1:
+        others = ", ".join(name for name, kind in kinds.items() if kind != kinds[endpoints[0]["name"]])
+        problem = f"{others} is reached by another version of IP than {endpoints[0]['name']}, and packets would differ in size"
+        check.refuse(path, encryption, problem, "none, or addresses of one version for all endpoints")
+    path = ("cluster", "tunnel", "subnet")
+    subnet = data["cluster"]["tunnel"]["subnet"]
+    if subnet:
+        kind = int(subnet.rsplit("/", 1)[1])
+        if not 8 <= kind <= 28:
+            check.refuse(path, subnet, f"a /{kind} does not fit", "from /8 to /28")
+            return
+        _private_network(subnet, path, check)
+    if not check.sound(path):
+        return
+    subnet = subnet or _addresses.subnet("tunnel", site_base(data))
+    for name in _addresses.NETWORKS:
+        other = data["networks"][name]["subnet"] or _addresses.subnet(name, site_base(data))
+        if _addresses.overlap(_addresses.network_of(subnet), _addresses.network_of(other)):
+            check.refuse(
+                path, subnet, f"overlaps the network {name}, {other}", "a subnet that shares no address with it"
+            )
+    owners: dict[str, str] = {}
+    for endpoint in endpoints:
+        name = endpoint["name"]
+        first = owners.setdefault(_wireguard.tunnel_address(subnet, name), name)
+        if first != name:
+            problem = f"gives {first} and {name} the same address, by chance: addresses follow from names"
+            check.refuse(path, subnet, problem, "another subnet, better a larger one")
+
+
+def address_of(endpoint: Data) -> str:
+    """Return where the other endpoints reach ENDPOINT."""
+    return str(endpoint["address"] or _addresses.ssh_host(endpoint["ssh"]))
+
+
+def site_base(data: Data) -> str:
+    """Return the addresses of the site."""
+    return str(data["network"] or _addresses.site_network(data["name"]))
+
+
 def _targets(data: Data, check: Check) -> None:
     names = [endpoint["name"] for endpoint in data["endpoints"] if endpoint]
     if not check.sound(("endpoints",)):
@@ -236,6 +289,81 @@ def _networks(data: Data, check: Check) -> None:
                 f"overlaps the network {rest}, {subnets[rest]}",
                 "a subnet that shares no address with another of the site",
             )
+
+
+def _lan(data: Data, check: Check) -> None:
+    """Legs in the LAN have addresses there, each one of its own."""
+    lan = data["networks"]["lan"]
+    network = None
+    if lan and check.sound(("networks", "lan")):
+        network = _lan_network(data, lan, check)
+    taken = {lan["gateway"]: "the router"} if lan and lan["gateway"] else {}
+    taken |= {address_of(endpoint): endpoint["name"] for endpoint in data["endpoints"] if endpoint}
+    for tier, settings in data["tiers"].items():
+        path = ("tiers", tier, "lan")
+        leg = settings.get("lan")
+        if not leg or not check.sound(path, ("tiers", tier, "count"), ("networks", "lan")):
+            continue
+        if network is None:
+            check.refuse(
+                path,
+                None,
+                "there is no LAN to have a leg in",
+                "none; or networks: {lan: {parent: INTERFACE, subnet: NETWORK}}",
+                shows_value=False,
+            )
+            continue
+        _leg(tier, settings, lan, check)
+        if len(leg["addresses"]) < settings["count"]:
+            problem = f"are {len(leg['addresses'])}, and the tier has {settings['count']} instances"
+            check.refuse((*path, "addresses"), leg["addresses"], problem, "one for each of them")
+        for position, text in enumerate(leg["addresses"]):
+            address = _addresses.parse_address(text)
+            at = (*path, "addresses", position)
+            if address is None or address not in network or address in (network.network, network.broadcast):
+                check.refuse(at, text, f"is no address of a host in {network}", f"an address in {network}")
+            elif text in taken:
+                check.refuse(at, text, f"is that of {taken[text]}", "an address that nobody else has")
+            taken.setdefault(text, f"another one in tiers.{tier}.lan.addresses")
+
+
+def _lan_network(data: Data, lan: Data, check: Check) -> Any | None:
+    path = ("networks", "lan", "subnet")
+    network = _addresses.parse_network(lan["subnet"])
+    if network is None or network.ip != network.network or network.prefixlen > 30:
+        problem = "is not a network" if network is None else "is not the address of a network with room for hosts"
+        check.refuse(path, lan["subnet"], problem, "an IPv4 network, such as 192.168.1.0/24")
+        return None
+    if data["name"] and check.sound(("network",), *(("networks", name) for name in _addresses.NETWORKS)):
+        for name in _addresses.NETWORKS:
+            other = data["networks"][name]["subnet"] or _addresses.subnet(name, site_base(data))
+            if _addresses.overlap(network, _addresses.network_of(other)):
+                problem = f"overlaps the network {name} of the site, {other}"
+                check.refuse(path, lan["subnet"], problem, "another network for the site")
+    for key in ("gateway", "nameserver"):
+        address = _addresses.parse_address(lan[key] or "")
+        if lan[key] and (address is None or (key == "gateway" and address not in network)):
+            allowed = f"an address in {network}" if key == "gateway" else "an IPv4 address"
+            check.refuse(("networks", "lan", key), lan[key], "is not an address there", allowed)
+    return network
+
+
+def _leg(tier: str, settings: Data, lan: Data, check: Check) -> None:
+    path = ("tiers", tier, "lan")
+    if tier == "proxyhost":
+        if settings["lan"]["ports"]:
+            problem = "nothing answers outside at a proxyhost"
+            check.refuse((*path, "ports"), None, problem, "none, for this tier", shows_value=False)
+        if not lan["gateway"]:
+            problem = "is missing, and the proxyhost is to go out by it"
+            check.refuse(("networks", "lan", "gateway"), None, problem, "an IPv4 address", shows_value=False)
+    elif not settings["lan"]["ports"]:
+        problem = "are none, so that nothing would answer there"
+        check.refuse((*path, "ports"), None, problem, "at least one port, such as 443", shows_value=False)
+    for position, volume in enumerate(settings["volumes"]):
+        if volume and volume["name"] == "lan":
+            at = ("tiers", tier, "volumes", position, "name")
+            check.refuse(at, "lan", "is what the leg in the LAN is called", "another name")
 
 
 def _private_network(text: str, path: tuple[str | int, ...], check: Check) -> Any | None:

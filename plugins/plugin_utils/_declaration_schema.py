@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,9 @@ ENDPOINT = r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?"
 HOST = r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?"
 ABSOLUTE = r"/[^\x00\n]*"
 VIA = ("direct", "onion")
+ENCRYPTIONS = ("none", "wireguard", "wireguard-go")
+INTERFACE = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}"
+INTERFACE_ALLOWS = "the name of an interface, such as eno1"
 
 COUNT_LIMIT = 250
 
@@ -116,8 +120,24 @@ def tier(facts: TierFacts) -> Keys:
                 about="The endpoint for new instances of the tier, or a list, the first for index 1, and so on.",
                 nullable=True,
             ),
+            "lan": LEG,
         }
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Port(Kind):
+    """A port; in normal form a number and a protocol."""
+
+    word = "port"
+    allowed = "a number from 1 to 65535, and /udp after it if it is not TCP"
+
+    def normal(self, value: Any, path: KeyPath, check: Check) -> Any:
+        found = re.fullmatch(r"([0-9]{1,5})(?:/(tcp|udp))?", str(value)) if isinstance(value, (int, str)) else None
+        if found is None or isinstance(value, bool) or not 1 <= int(found[1]) <= 65535:
+            check.refuse(path, value, "is not a port", self.allowed)
+            return value
+        return {"port": int(found[1]), "proto": found[2] or "tcp"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +181,8 @@ def network(least: int, most: int) -> Keys:
                 allows="a small letter, then small letters, digits or dashes, at most 15 (the kernel's limit)",
             ),
             "mtu": Int(
-                about="Largest packet; `null`: 1450 within the site, which a path of 1500 between endpoints can carry.",
+                about="Largest packet; `null`: 1450 within the site, which a path of 1500 between endpoints can carry, or 1390 through "
+                "WireGuard (1370 on IPv6).",
                 nullable=True,
                 low=1280,
                 high=9216,
@@ -169,6 +190,55 @@ def network(least: int, most: int) -> Keys:
         }
     )
 
+
+IPV4 = r"\d+\.\d+\.\d+\.\d+"
+LAN = Keys(
+    about="The network that the endpoints themselves are in, for tiers that have a leg there by MACVLAN (`tiers.NAME.lan`).",
+    nullable=True,
+    fields={
+        "parent": Text(
+            about="The interface of each endpoint that is in it. Not Wi-Fi, where one card has one address.",
+            required=True,
+            pattern=INTERFACE,
+            allows=INTERFACE_ALLOWS,
+        ),
+        "subnet": Text(
+            about="Its addresses.",
+            required=True,
+            pattern=IPV4 + r"/\d+",
+            allows="an IPv4 network, such as 192.168.1.0/24",
+        ),
+        "gateway": Text(
+            about="Its router, by which the proxyhost goes out if that has a leg there.",
+            nullable=True,
+            pattern=IPV4,
+            allows="an IPv4 address",
+        ),
+        "nameserver": Text(
+            about="Whom the proxyhost asks for names then; `null`: the router.",
+            nullable=True,
+            pattern=IPV4,
+            allows="an IPv4 address",
+        ),
+    },
+)
+LEG = Keys(
+    about="A leg in `networks.lan`: of the proxyhost, instead of the one behind the endpoint's NAT; of other tiers, beside the inner "
+    "networks.",
+    nullable=True,
+    fields={
+        "addresses": ListOf(
+            about="One address for each of its instances, the first for index 1. The router has to give them to nobody else.",
+            default=[],
+            item=Text(pattern=IPV4, allows="an IPv4 address"),
+        ),
+        "ports": ListOf(
+            about="What answers there, as `443` or `443/udp`. Not of the proxyhost, at which nothing answers outside.",
+            default=[],
+            item=Port(),
+        ),
+    },
+)
 
 RPC_USER = Keys(
     fields={
@@ -307,6 +377,7 @@ SCHEMA = Keys(
                     "address": None,
                     "failure_domain": None,
                     "pool_source": None,
+                    "lan_parent": None,
                     "prepare": None,
                     "onion": None,
                     "via": None,
@@ -365,6 +436,12 @@ SCHEMA = Keys(
                         allows="an absolute path",
                         expands=True,
                     ),
+                    "lan_parent": Text(
+                        about="`networks.lan.parent` on this machine, where it is another one here.",
+                        nullable=True,
+                        pattern=INTERFACE,
+                        allows=INTERFACE_ALLOWS,
+                    ),
                     "prepare": Bool(
                         about="Whether the machine itself is made ready by the role host_prep: packages, sshd, limits, upgrades, "
                         "firewall; `null`: if it is reached by SSH.",
@@ -411,7 +488,30 @@ SCHEMA = Keys(
                     about="Whether two endpoints will do, although the loss of either stops the cluster: one of two is no "
                     "majority.",
                     default=False,
-                )
+                ),
+                "encryption": Choice(
+                    about="Whether what the inner networks carry from endpoint to endpoint is encrypted: `wireguard`, by the kernel, or "
+                    "`wireguard-go`, by a program, for kernels without WireGuard. What LXD says to LXD is TLS in any case.",
+                    default="none",
+                    choices=ENCRYPTIONS,
+                ),
+                "tunnel": Keys(
+                    about="Where what WireGuard takes for itself is taken already.",
+                    fields={
+                        "port": Int(
+                            about="Its UDP port; `null`: 51820 to 52819, by the name of the site.",
+                            nullable=True,
+                            low=1,
+                            high=65535,
+                        ),
+                        "subnet": Text(
+                            about="Its addresses, a private IPv4 network of /8 to /28; `null`: the .48.0/20 of the site.",
+                            nullable=True,
+                            pattern=r"\d+\.\d+\.\d+\.\d+/\d+",
+                            allows="a private IPv4 network from /8 to /28, such as 10.64.48.0/20",
+                        ),
+                    },
+                ),
             },
         ),
         "network": Text(
@@ -422,7 +522,7 @@ SCHEMA = Keys(
         ),
         "networks": Keys(
             about="Where a network is to differ from what follows from the site's name and `network`.",
-            fields={"outside": network(16, 24), "gateway": network(12, 20), "cluster": network(12, 20)},
+            fields={"outside": network(16, 24), "gateway": network(12, 20), "cluster": network(12, 20), "lan": LAN},
         ),
         "tiers": Tiers(
             about="Instances, by what they are for. `proxyhost` and `manager` are always there.",

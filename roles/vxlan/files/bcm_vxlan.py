@@ -5,7 +5,8 @@
 """The VXLAN interfaces of a site on this endpoint: what there is to do, and doing it.
 
     bcm-vxlan plan JSON     what would be done and what stands in the way, as JSON; touches nothing
-    bcm-vxlan status FILE   whether all is as it should be, and how it travels, as JSON; touches nothing
+    bcm-vxlan status FILE   whether all is as it should be, and how it travels, as JSON; touches nothing.
+                            With "encrypted" after it, it should travel by WireGuard
     bcm-vxlan apply FILE    do it; FILE may be the JSON itself
 
 What the kernel has is compared each time; nothing is remembered but the interface's alias, which says whose it is. Peers
@@ -303,19 +304,22 @@ def apply(plan: Plan, call: Callable[..., str] = call) -> None:
                 raise
 
 
-def status(plan: Plan) -> Object:
+def status(plan: Plan, encrypted: bool = False) -> Object:
     """Whether all is as it should be, and how what goes between the endpoints travels: in words, for people."""
     strangers = [f"somebody who is no peer sends into them: {who}" for who in plan.strangers]
     missing = [f"this is still to be done: {step.words}" for step in plan.steps]
-    wrong = list(dict.fromkeys(plan.findings + missing + strangers))
     ways = ", ".join(plan.underlay.get("interfaces", []))
-    clear = f"not encrypted on {ways} as far as this machine can tell"
+    clear = f"in clear: not encrypted on {ways} as far as this machine can tell"
+    if encrypted and not plan.underlay.get("encrypted"):
+        missing.append(f"they should be encrypted by WireGuard and travel {clear}")
+    wrong = list(dict.fromkeys(plan.findings + missing + strangers))
     note = f"encrypted by WireGuard, {ways}" if plan.underlay.get("encrypted") else clear
     return {"ready": not wrong, "reason": "; ".join(wrong), "note": note}
 
 
 def main(argv: list[str]) -> int:
-    if len(argv) != 2 or argv[0] not in ("plan", "apply", "status"):
+    encrypted = argv[2:] == ["encrypted"] and argv[0] == "status"
+    if len(argv) != 2 + encrypted or argv[0] not in ("plan", "apply", "status"):
         print(__doc__, file=sys.stderr)
         return 2
     text = argv[1] if argv[1].startswith("{") else Path(argv[1]).read_text(encoding="utf-8")
@@ -332,7 +336,7 @@ def main(argv: list[str]) -> int:
     except CallError as exc:
         print(exc, file=sys.stderr)
         return 1
-    print(json.dumps(status(plan) if argv[0] == "status" else plan.said()))
+    print(json.dumps(status(plan, encrypted) if argv[0] == "status" else plan.said()))
     return 0
 
 

@@ -15,6 +15,14 @@ NODE = {"tiers": {"bitcoin": {}}, "stacks": {"bitcoin": {}}}
 RACK = [{"name": f"rack-{n}", "ssh": f"ops@10.9.0.{n}"} for n in (1, 2, 3)]
 
 
+LAN = {"lan": {"parent": "eno1", "subnet": "192.168.1.0/24", "gateway": "192.168.1.1"}}
+
+
+def web(count, addresses, ports=(443,), **settings):
+    leg = {"addresses": addresses, "ports": list(ports)}
+    return {"networks": LAN, "tiers": {"web": {"count": count, "lan": leg, **settings}}}
+
+
 def node(**settings):
     return {"tiers": {"bitcoin": {}}, "stacks": {"bitcoin": settings}}
 
@@ -149,6 +157,102 @@ CASES = {
         {"endpoints": RACK[:2]},
         "endpoints: are two: LXD's cluster goes on while more than half of it is there, so the loss of either would stop it; "
         "allowed: one, three or more; or cluster: {without_majority: true}",
+    ),
+    "encryption with one endpoint": (
+        {"cluster": {"encryption": "wireguard"}},
+        "cluster.encryption = wireguard: there is one endpoint, so that nothing goes from one to another; allowed: none, or several endpoints",
+    ),
+    "encryption of another kind": (
+        {"endpoints": RACK, "cluster": {"encryption": "wiregard"}},
+        "cluster.encryption = wiregard: is not known (did you mean wireguard?); allowed: none, wireguard, wireguard-go",
+    ),
+    "encryption between IPv4 and IPv6": (
+        {"endpoints": [*RACK[:2], {**RACK[2], "address": "2001:db8::3"}], "cluster": {"encryption": "wireguard"}},
+        "cluster.encryption = wireguard: rack-3 is reached by another version of IP than rack-1, and packets would differ in size; "
+        "allowed: none, or addresses of one version for all endpoints",
+    ),
+    "tunnel in a network of the site": (
+        {
+            "endpoints": RACK,
+            "network": "10.77.0.0/16",
+            "cluster": {"encryption": "wireguard", "tunnel": {"subnet": "10.77.33.0/24"}},
+        },
+        "cluster.tunnel.subnet = 10.77.33.0/24: overlaps the network cluster, 10.77.32.0/20; allowed: a subnet that shares no address with it",
+    ),
+    "tunnel too small": (
+        {"endpoints": RACK, "cluster": {"encryption": "wireguard", "tunnel": {"subnet": "10.5.0.0/30"}}},
+        "cluster.tunnel.subnet = 10.5.0.0/30: a /30 does not fit; allowed: from /8 to /28",
+    ),
+    "tunnel that is public": (
+        {"endpoints": RACK, "cluster": {"encryption": "wireguard", "tunnel": {"subnet": "8.8.0.0/24"}}},
+        "cluster.tunnel.subnet = 8.8.0.0/24: is not private; allowed: a network within ",
+    ),
+    "tunnel in which two endpoints meet": (
+        {
+            "endpoints": [*RACK, {"name": "rack-16", "ssh": "ops@10.9.0.16"}],
+            "cluster": {"encryption": "wireguard", "tunnel": {"subnet": "10.5.0.0/28"}},
+        },
+        "cluster.tunnel.subnet = 10.5.0.0/28: gives rack-2 and rack-16 the same address, by chance: addresses follow from names; "
+        "allowed: another subnet, better a larger one",
+    ),
+    "leg without a LAN": (
+        {"tiers": {"web": {"lan": {"addresses": ["192.168.1.9"], "ports": [443]}}}},
+        "tiers.web.lan: there is no LAN to have a leg in; allowed: none; or networks: {lan: {parent: INTERFACE, subnet: NETWORK}}",
+    ),
+    "legs without enough addresses": (
+        web(2, ["192.168.1.9"]),
+        "tiers.web.lan.addresses = [192.168.1.9]: are 1, and the tier has 2 instances; allowed: one for each of them",
+    ),
+    "leg elsewhere": (
+        web(1, ["192.168.2.9"]),
+        "tiers.web.lan.addresses[0] = 192.168.2.9: is no address of a host in 192.168.1.0/24; allowed: an address in 192.168.1.0/24",
+    ),
+    "leg at the router's": (
+        web(1, ["192.168.1.1"]),
+        "tiers.web.lan.addresses[0] = 192.168.1.1: is that of the router; allowed: an address that nobody else has",
+    ),
+    "leg at an endpoint's": (
+        {**web(1, ["192.168.1.7"]), "endpoints": [{"name": "a", "connection": "local", "address": "192.168.1.7"}]},
+        "tiers.web.lan.addresses[0] = 192.168.1.7: is that of a; allowed: an address that nobody else has",
+    ),
+    "leg that answers nothing": (
+        web(1, ["192.168.1.9"], []),
+        "tiers.web.lan.ports: are none, so that nothing would answer there; allowed: at least one port, such as 443",
+    ),
+    "port that is none": (
+        web(1, ["192.168.1.9"], ["443/sctp"]),
+        "tiers.web.lan.ports[0] = 443/sctp: is not a port; allowed: a number from 1 to 65535, and /udp after it if it is not TCP",
+    ),
+    "proxyhost that answers outside": (
+        {"networks": LAN, "tiers": {"proxyhost": {"lan": {"addresses": ["192.168.1.9"], "ports": [80]}}}},
+        "tiers.proxyhost.lan.ports: nothing answers outside at a proxyhost; allowed: none, for this tier",
+    ),
+    "proxyhost without a router": (
+        {
+            "networks": {"lan": {"parent": "eno1", "subnet": "192.168.1.0/24"}},
+            "tiers": {"proxyhost": {"lan": {"addresses": ["192.168.1.9"]}}},
+        },
+        "networks.lan.gateway: is missing, and the proxyhost is to go out by it; allowed: an IPv4 address",
+    ),
+    "router elsewhere": (
+        {"networks": {"lan": {**LAN["lan"], "gateway": "192.168.2.1"}}},
+        "networks.lan.gateway = 192.168.2.1: is not an address there; allowed: an address in 192.168.1.0/24",
+    ),
+    "LAN that is the site's": (
+        {"network": "10.77.0.0/16", "networks": {"lan": {"parent": "eno1", "subnet": "10.77.32.0/24"}}},
+        "networks.lan.subnet = 10.77.32.0/24: overlaps the network cluster of the site, 10.77.32.0/20; allowed: another network for the site",
+    ),
+    "LAN that is an address": (
+        {"networks": {"lan": {"parent": "eno1", "subnet": "192.168.1.5/24"}}},
+        "networks.lan.subnet = 192.168.1.5/24: is not the address of a network with room for hosts; allowed: an IPv4 network",
+    ),
+    "parent that is no name": (
+        {"networks": {"lan": {"parent": "eno1 up", "subnet": "192.168.1.0/24"}}},
+        "networks.lan.parent = eno1 up: has the wrong form; allowed: the name of an interface, such as eno1",
+    ),
+    "volume in the place of a leg": (
+        {**web(1, ["192.168.1.9"], volumes=[{"name": "lan", "size": "1GiB", "path": "/a"}])},
+        "tiers.web.volumes[0].name = lan: is what the leg in the LAN is called; allowed: another name",
     ),
     "failure domain": (
         {"endpoints": [{**RACK[0], "failure_domain": "the cellar"}, *RACK[1:]]},

@@ -7,12 +7,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from pathlib import Path
 
 import pytest
 import yaml
 
+from ansible_collections.bcm.datacenter.plugins.filter.instance_specs import devices, network_config
+from ansible_collections.bcm.datacenter.plugins.filter.network_specs import network_specs
 from ansible_collections.bcm.datacenter.plugins.filter.pool_spec import pool_spec
 from ansible_collections.bcm.datacenter.plugins.module_utils import _sizes
 from ansible_collections.bcm.datacenter.plugins.plugin_utils import _addresses, _chains, _declaration, _vxlan
@@ -416,3 +419,115 @@ def test_where_secrets_are_kept(site, tmp_path):
     declared = {"backend": "vault", "vault": "${VAULTS}/home.vault", "vault_id": "prod"}
     vault = site({"secrets": declared}, {"VAULTS": "/vaults"}).variables["bcm_secrets"]
     assert vault == {**declared, "vault": "/vaults/home.vault"}
+
+
+RACK = [{"name": f"rack-{n}", "ssh": f"ops@10.9.0.{n}"} for n in (1, 2, 3)]
+
+
+def test_without_encryption_there_is_no_tunnel(site):
+    found = site({"endpoints": RACK})
+    assert found.variables["bcm_tunnel"] is None
+    assert "bcm_tunnel_address" not in found.hosts["rack-1"]
+    assert [network["mtu"] for network in found.variables["bcm_networks"]] == [None, 1450, 1450]
+
+
+@pytest.mark.parametrize("encryption", ["wireguard", "wireguard-go"])
+def test_a_tunnel_carries_the_networks_in_vxlan(site, encryption):
+    found = site({"endpoints": RACK, "network": "10.77.0.0/16", "cluster": {"encryption": encryption}})
+    digits = found.variables["bcm_site_id"]
+    assert found.variables["bcm_tunnel"] == {
+        "interface": f"wg{digits}",
+        "port": 51820 + int(digits, 16) % 1000,
+        "subnet": "10.77.48.0/20",
+        # 1500 - 60 of WireGuard, which is the networks' 1390 and 50 of VXLAN.
+        "mtu": 1440,
+    }
+    assert [network["mtu"] for network in found.variables["bcm_networks"]] == [None, 1390, 1390]
+    addresses = [found.hosts[f"rack-{n}"]["bcm_tunnel_address"] for n in (1, 2, 3)]
+    subnet = _addresses.network_of("10.77.48.0/20")
+    assert len(set(addresses)) == 3
+    assert all(_addresses.parse_address(address) in subnet for address in addresses)
+
+
+def test_endpoints_keep_their_addresses_in_the_tunnel_whoever_comes_and_goes(site):
+    def addresses(endpoints):
+        found = site({"endpoints": endpoints, "cluster": {"encryption": "wireguard"}})
+        return {name: found.hosts[name]["bcm_tunnel_address"] for name in found.groups["endpoints"]}
+
+    before = addresses([*RACK, {"name": "rack-4", "ssh": "10.9.0.4"}])
+    after = addresses([RACK[2], RACK[0], {"name": "rack-5", "ssh": "10.9.0.5"}])
+    assert after.items() >= {name: before[name] for name in ("rack-1", "rack-3")}.items()
+
+
+def test_a_tunnel_of_its_own(site):
+    six = [{**endpoint, "address": f"2001:db8::{n}"} for n, endpoint in enumerate(RACK, 1)]
+    tunnel = {"port": 5000, "subnet": "192.168.77.0/24"}
+    found = site({"endpoints": six, "cluster": {"encryption": "wireguard", "tunnel": tunnel}}).variables
+    assert found["bcm_tunnel"] == {"interface": f"wg{found['bcm_site_id']}", **tunnel, "mtu": 1420}
+    assert found["bcm_networks"][2]["mtu"] == 1370
+    large = site({"endpoints": RACK, "cluster": {"encryption": "wireguard"}, "networks": {"cluster": {"mtu": 8890}}})
+    assert large.variables["bcm_tunnel"]["mtu"] == 8940
+
+
+LAN = {"parent": "eno1", "subnet": "192.168.1.0/24", "gateway": "192.168.1.1"}
+
+
+def test_a_leg_in_the_lan_beside_the_inner_networks(site):
+    found = site(
+        {
+            "endpoints": [*RACK[:2], {**RACK[2], "lan_parent": "enp2s0"}],
+            "networks": {"lan": LAN},
+            "tiers": {
+                "web": {"count": 2, "lan": {"addresses": ["192.168.1.8", "192.168.1.9"], "ports": [443, "53/udp"]}}
+            },
+        }
+    )
+    assert found.variables["bcm_lan"] == {
+        "network": f"bcm{found.variables['bcm_site_id']}-lan",
+        **LAN,
+        "nameserver": "192.168.1.1",
+    }
+    assert [found.hosts[f"rack-{n}"]["bcm_lan_parent"] for n in (1, 2, 3)] == ["eno1", "eno1", "enp2s0"]
+    assert found.hosts["web-2"]["bcm_lan_leg"] == {
+        "address": "192.168.1.9",
+        "ports": [{"port": 443, "proto": "tcp"}, {"port": 53, "proto": "udp"}],
+    }
+    assert found.hosts["web-2"]["bcm_addresses"].keys() == {"cluster"}
+    assert "bcm_lan_leg" not in found.hosts["manager-1"]
+    # The way out is the one that it is anyway.
+    assert found.variables["bcm_networks"][0]["bridge"].endswith("-outside")
+    (web, manager) = (_devices(found, name) for name in ("web-2", "manager-1"))
+    assert web["lan"] == {"type": "nic", "network": found.variables["bcm_lan"]["network"], "name": "lan"}
+    assert manager["lan"] is None
+
+
+def test_a_proxyhost_in_the_lan(site):
+    found = site({"networks": {"lan": LAN}, "tiers": {"proxyhost": {"lan": {"addresses": ["192.168.1.8"]}}}})
+    assert found.hosts["proxyhost-1"]["bcm_addresses"]["outside"] == "192.168.1.8"
+    outside = found.variables["bcm_networks"][0]
+    assert (outside["subnet"], outside["host_address"], outside["nat"]) == ("192.168.1.0/24", "192.168.1.1", True)
+    devices = _devices(found, "proxyhost-1")
+    assert devices["outside"] == {"type": "nic", "network": found.variables["bcm_lan"]["network"], "name": "outside"}
+    assert devices["lan"] is None
+    told = json.loads(network_config({**found.variables, **found.hosts["proxyhost-1"]}))["ethernets"]["outside"]
+    assert told["addresses"] == ["192.168.1.8/24"]
+    assert told["routes"] == [{"to": "default", "via": "192.168.1.1"}]
+    assert told["nameservers"] == {"addresses": ["192.168.1.1"]}
+
+
+def _devices(found, name):
+    return devices(name, {**found.variables, **found.hosts[name]}, sized=False)
+
+
+def test_the_lan_is_a_network_of_lxds(site):
+    found = site({"networks": {"lan": LAN}, "tiers": {"proxyhost": {"lan": {"addresses": ["192.168.1.8"]}}}}).variables
+    own = {"user.bcm.site": "test", "user.bcm.network": "lan"}
+    specs = network_specs(found["bcm_networks"], "test", ["standalone"], found["bcm_lan"], {"standalone": "eno1"})
+    # No bridge for a way out that is not behind it.
+    assert [spec["name"].partition("-")[2] for spec in specs] == ["gateway", "cluster", "lan"]
+    assert (specs[2]["type"], specs[2]["config"]) == ("macvlan", {**own, "parent": "eno1"})
+    parents = {"rack-1": "eno1", "rack-2": "enp2s0"}
+    (*_others, lan) = network_specs(found["bcm_networks"], "test", list(parents), found["bcm_lan"], parents)
+    assert lan["config"] == own
+    assert lan["members"] == {"rack-1": {"parent": "eno1"}, "rack-2": {"parent": "enp2s0"}}
+    assert len(network_specs(site({}).variables["bcm_networks"], "test", ["standalone"])) == 3

@@ -203,7 +203,7 @@ def test_sizes_follow_the_underlay_and_wireguard_is_seen(program: ModuleType) ->
 def test_what_is_said_of_it(program: ModuleType) -> None:
     well = program.status(plan_of(program, Kernel([ETH0, BRA, VXA])))
     assert (well["ready"], well["reason"]) == (True, "")
-    assert well["note"] == "not encrypted on eth0 as far as this machine can tell"
+    assert well["note"] == "in clear: not encrypted on eth0 as far as this machine can tell"
     tunnel = Kernel([WG0, BRA, {**VXA, "mtu": 1370}], dev="wg0")
     assert program.status(plan_of(program, tunnel))["note"] == "encrypted by WireGuard, wg0"
     assert "still to be done" in program.status(plan_of(program, Kernel([ETH0, BRA])))["reason"]
@@ -211,6 +211,14 @@ def test_what_is_said_of_it(program: ModuleType) -> None:
     told = program.status(plan_of(program, stranger))
     assert not told["ready"]
     assert "02:00:00:00:00:09 behind 192.0.2.99" in told["reason"]
+
+
+def test_what_should_be_encrypted_and_is_not_is_told(program: ModuleType) -> None:
+    clear = program.status(plan_of(program, Kernel([ETH0, BRA, VXA])), encrypted=True)
+    assert not clear["ready"]
+    assert "should be encrypted by WireGuard and travel in clear: not encrypted on eth0" in clear["reason"]
+    tunnel = Kernel([WG0, BRA, {**VXA, "mtu": 1370}], dev="wg0")
+    assert program.status(plan_of(program, tunnel), encrypted=True)["ready"]
 
 
 def test_peers_have_no_order(program: ModuleType) -> None:
