@@ -32,16 +32,9 @@ Answer = tuple[dict[str, t.Any], bytes, bytes]
 
 def execute(request: dict[str, t.Any], given: bytes, cancelled: threading.Event) -> Answer:
     """Have one command run to its end."""
-    with (
-        LXDClient(request["url"], project=request["project"], timeout=request["timeout"]) as client,
-        Process(
-            client,
-            request["instance"],
-            request["argv"],
-            environment=request["environment"],
-            timeout=request["timeout"],
-        ) as process,
-    ):
+    options = {name: request[name] for name in ("instance", "argv", "environment", "timeout")}
+    client = LXDClient(request["url"], project=request["project"], timeout=request["timeout"])
+    with client, Process(client, **options) as process:
         if given:
             process.write(given)
         process.close_stdin()

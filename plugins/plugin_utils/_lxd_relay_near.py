@@ -74,6 +74,7 @@ class Near:
         self._busy = 0
         self._last = time.monotonic()
         self._over = False
+        self._inode = 0
 
     def run(self) -> int:
         """Serve until nobody has come for a while, or until the way is gone. 1: there is no far end."""
@@ -140,6 +141,7 @@ class Near:
             listener.listen(64)
             listener.settimeout(LOOK)
             made.rename(self._path)
+            self._inode = self._path.stat().st_ino
             try:
                 yield listener
             finally:
@@ -151,7 +153,10 @@ class Near:
             if self._over:
                 return
             self._over = True
-        self._path.unlink(missing_ok=True)
+        # Somebody who took this one for dead may have started another.
+        with contextlib.suppress(OSError):
+            if self._path.stat().st_ino == self._inode:
+                self._path.unlink()
         with contextlib.suppress(OSError):
             listener.shutdown(socket.SHUT_RDWR)
 
