@@ -6,7 +6,7 @@ SHELL := /bin/bash
 SITE ?= inventories/lab
 
 .DEFAULT_GOAL := help
-.PHONY: help site verify destroy test lint unit sanity build core integration rack molecule e2e soak benchmark benchmark-plugins reference clean venv
+.PHONY: help site verify destroy test lint unit sanity build core integration rack molecule e2e soak benchmark benchmark-distance benchmark-plugins reference clean venv
 
 help: ## Say what there is to make
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 28
@@ -48,6 +48,9 @@ soak: ## What takes too long for every run: what that leaves out (PART=rest), se
 
 benchmark: ## Measure a site from nothing against a bare script of the same operations
 	@benchmarks/run $(ARGS)
+
+benchmark-distance: ## Measure a site on servers far away against one on servers near by: ARGS="--servers 3"
+	@benchmarks/distance $(ARGS)
 
 benchmark-plugins: ## Measure connection, inventory and modules against those of community.general
 	@benchmarks/plugins $(ARGS)

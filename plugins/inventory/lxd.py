@@ -122,7 +122,7 @@ from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructa
 from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_client import LXDClient, LXDError, LXDNotFound
 from ansible_collections.bcm.datacenter.plugins.plugin_utils._lxd_way import client as lxd_client
 from ansible_collections.bcm.datacenter.plugins.plugin_utils._lxd_way import is_pem
-from ansible_collections.bcm.datacenter.plugins.plugin_utils._preload import preload_connection
+from ansible_collections.bcm.datacenter.plugins.plugin_utils._preload import preload_connection, preload_way
 
 FILTERS = ("names", "statuses", "types", "tiers", "config")
 # What may hold secrets, and what is LXD's own bookkeeping.
@@ -236,6 +236,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             )
         self._add([one for one in self._instances(path, cache) if matches(one, filters)])
         preload_connection("bcm.datacenter.lxd")
+        preload_way(self.get_option("url"))
 
     def _instances(self, path: str, cache: bool) -> list[dict[str, t.Any]]:
         key = self.get_cache_key(path)

@@ -217,7 +217,11 @@ from ansible.plugins.inventory import BaseInventoryPlugin
 
 from ansible_collections.bcm.datacenter.plugins.plugin_utils._addresses import NETADDR_ERROR
 from ansible_collections.bcm.datacenter.plugins.plugin_utils._declaration import DeclarationError, load_site
-from ansible_collections.bcm.datacenter.plugins.plugin_utils._preload import preload_connection, preload_filters
+from ansible_collections.bcm.datacenter.plugins.plugin_utils._preload import (
+    preload_connection,
+    preload_filters,
+    preload_way,
+)
 
 if TYPE_CHECKING:
     from ansible.inventory.data import InventoryData
@@ -259,6 +263,7 @@ class InventoryModule(BaseInventoryPlugin):
             self._set_all(host, variables)
         self._set_all("all", site.variables)
         preload_connection("bcm.datacenter.lxd")
+        preload_way(site.variables["bcm_lxd_url"])
         preload_filters("bcm.datacenter.host_entries")
 
     def _set_all(self, entity: str, variables: dict[str, Any]) -> None:

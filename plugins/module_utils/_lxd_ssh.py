@@ -20,8 +20,11 @@ A tunnel is a directory that only its user can enter:
     0, 1, …   one socket for each remote path that is tried
     s         a symbolic link to that one which answered
     log       what ssh had to say
+    line      how many seconds the first answer took
     lock      who starts ssh
     failed    what became of the last attempt, for those who waited for it
+
+What is called r or relay there belongs to plugin_utils/_lxd_relay.py.
 """
 
 from __future__ import annotations
@@ -56,6 +59,8 @@ _ADDRESS = re.compile(
 )
 _PROBE = b"GET / HTTP/1.1\r\nHost: lxd\r\nConnection: close\r\n\r\n"
 _SHELL_SECONDS = 10
+# The first answer takes two ways there and back: a connection is opened, then a question is asked.
+_SLOW = 0.2
 # What sshd answers does not tell this from a socket that is not there.
 _FORWARDING = (
     "And does its sshd allow the forwarding of sockets (AllowStreamLocalForwarding and DisableForwarding in sshd_config, "
@@ -161,6 +166,35 @@ class Tunnel:
         except SSHError as exc:
             return str(exc)
         return ""
+
+    def stand(self) -> None:
+        """Have an ssh in the background, and know which of the remote sockets answers."""
+        directory = self.directory
+        if not ((directory / "s").is_symlink() and self._alive(directory)):
+            self._establish(directory)
+
+    def stand_once(self) -> None:
+        """The same where no ssh has ever been in the background. One that is gone since is noticed by whoever needs it."""
+        if not (self.directory / "line").exists():
+            self.stand()
+
+    @property
+    def slow(self) -> bool:
+        """Whether the way is so long that each time there and back counts. It is known once it stood."""
+        try:
+            return float((self.directory / "line").read_text()) > _SLOW
+        except (OSError, ValueError):
+            return False
+
+    @property
+    def remote_socket(self) -> str:
+        """The path that answered, on the server. It is known once the way stands."""
+        return self._paths[int((self.directory / "s").readlink().name)]
+
+    def session(self, command: str) -> list[str]:
+        """The ssh that runs a command on the server, through the one in the background."""
+        argv = self._command(self.directory, "-T", "-o", "ControlMaster=no", "-o", "LogLevel=ERROR")
+        return [*argv, "--", self._address.host, command]
 
     def stop(self) -> None:
         """End the ssh in the background, if there is one."""
@@ -290,7 +324,7 @@ class Tunnel:
                     timeout=5,
                     check=False,
                 )
-        for name in ("s", "c", *map(str, range(len(self._paths)))):
+        for name in ("s", "c", "line", *map(str, range(len(self._paths)))):
             # What a master that was killed has left behind.
             with contextlib.suppress(FileNotFoundError):
                 (directory / name).unlink()
@@ -299,7 +333,8 @@ class Tunnel:
 
     def _choose(self, directory: Path) -> None:
         """Find the first remote socket that answers. All are asked at once, for each question takes its time."""
-        deadline = time.monotonic() + self._timeout
+        begun = time.monotonic()
+        deadline = begun + self._timeout
         asked = []
         for number in range(len(self._paths)):
             sock = _try(directory / str(number), self._timeout)
@@ -312,6 +347,7 @@ class Tunnel:
             for number, sock in enumerate(asked):
                 heard.append(_first_words(sock, deadline))
                 if heard[-1].startswith(b"HTTP/"):
+                    (directory / "line").write_text(f"{time.monotonic() - begun:.3f}")
                     link = directory / f"s.{os.getpid()}"
                     with contextlib.suppress(FileNotFoundError):
                         link.unlink()

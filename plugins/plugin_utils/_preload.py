@@ -13,12 +13,24 @@ a task the connection lxd takes 25 to 45 ms to load, and the filters of this col
 
 from __future__ import annotations
 
+import importlib
+
 from ansible.plugins.loader import connection_loader, filter_loader, test_loader
+
+# What the connection lxd loads only where it goes through ssh.
+_THROUGH_SSH = ("module_utils._lxd_ssh", "plugin_utils._lxd_relay")
 
 
 def preload_connection(name: str) -> None:
     """Load the connection plugin of that name (fully qualified)."""
     connection_loader.get(name, class_only=True)
+
+
+def preload_way(url: str | None) -> None:
+    """Load what leads to LXD at URL."""
+    if url and url.startswith("ssh://"):
+        for name in _THROUGH_SSH:
+            importlib.import_module(f"ansible_collections.bcm.datacenter.plugins.{name}")
 
 
 def preload_filters(name: str) -> None:

@@ -19,6 +19,8 @@ TREES = (
     ("tests/e2e:tests/rack:tests:lab", ["tests/e2e", "molecule", "tests/rack"]),
     ("tests", ["tests/run"]),
     ("benchmarks", ["benchmarks/run"]),
+    ("benchmarks", ["benchmarks/distance"]),
+    ("benchmarks", ["benchmarks/delay"]),
     ("benchmarks:collections", ["benchmarks/plugins", "benchmarks/standin.py"]),
 )
 

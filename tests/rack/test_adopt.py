@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the Bitcoin Cache Machine authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A server that no controller reaches: who stands before it makes it ready from a signed release, and it is taken over by its onion."""
+"""A server that no controller reaches: made ready by who stands before it, it is taken over, and joins the cluster, by its onion alone."""
 
 from __future__ import annotations
 
@@ -28,22 +28,14 @@ sys.path[:0] = [
 from gates.checkout import copy_to  # noqa: E402
 from gates.core import facts, pip_conf  # noqa: E402
 from standing import CHECKOUT, LAB_DIR, LXD_ENV, Run, lab, lxc, play, play_env  # noqa: E402
-from test_onion import CLOSED, logins, on  # noqa: E402
+from test_onion import CLOSED, SERVERS, logins, on  # noqa: E402
 
 from ansible_collections.bcm.datacenter.plugins.module_utils._tor import open_control  # noqa: E402
 
-SERVER = "rack-7"
+SERVER, SITE = "rack-7", "rack"
 # Where what was brought along lies on the server.
 STICK = "/media/stick"
 HOME = "/var/lib/bcm/bootstrap"
-DECLARATION = """\
-plugin: bcm.datacenter.site
-name: adopt
-chain: regtest
-pool: {driver: btrfs, source: /var/lib/bcm-adopt}
-tiers: {proxyhost: {count: 1}, manager: {count: 1}}
-"""
-NAMED = f"endpoints: [{{name: {SERVER}, via: onion}}]\n"
 
 
 def try_on(*argv: str) -> subprocess.CompletedProcess[str]:
@@ -90,30 +82,44 @@ class Release:
     def bootstrap(self, fingerprint: str, tarball: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
         """What the documentation has somebody at the server say."""
         operator = (LAB_DIR / "rack-key.pub").read_text().strip()
-        said = {"site": "adopt", "server": SERVER, "user": "ops", "ssh_key": f"'{operator}'", **variables}
+        said = {"site": SITE, "server": SERVER, "user": "ops", "ssh_key": f"'{operator}'", **variables}
         arguments = [word for name, value in said.items() for word in ("-e", f"{name}={value}")]
         named = f"{STICK}/{tarball or self.tarball.name}"
         return try_on("sh", f"{STICK}/bootstrap", fingerprint, named, *arguments, "-e", f"@{STICK}/private.yml")
 
 
 class Controller:
-    """A person's machine, with a home of its own."""
+    """A person's machine, with a home of its own, and with the declaration of the site that stands."""
 
     def __init__(self, home: Path, tor: list[str], socks_port: int) -> None:
         self.home = home
         self.env = {"HOME": str(home)}
-        self.onion = home / ".config/bcm/adopt/onion"
+        self.onion = home / f".config/bcm/{SITE}/onion"
         self.inventory = home / "inventory"
-        (self.inventory / "group_vars").mkdir(parents=True)
-        self.declaration = self.inventory / "site.bcm.yml"
-        self.declaration.write_text(DECLARATION)
+        shutil.copytree(CHECKOUT / "inventories/lab-rack", self.inventory)
+        file = self.inventory / "site.bcm.yml"
+        # After the servers that are there, the first of which leads.
+        others = re.findall(r"(?m)^ +- path: .*/rack-\d+\.yml\n", file.read_text())
+        assert len(others) == len(SERVERS)
+        self.adopted = home / "adopted.yml"
+        ours = f"  - path: {self.adopted}\n    optional: true\n"
+        file.write_text(file.read_text().replace(others[-1], others[-1] + ours))
         variables = {
-            "ansible_ssh_private_key_file": str(LAB_DIR / "rack-key"),
             "ssh_onion_tor_options": tor,
             "onion_client_tor_options": tor,
             "onion_client_socks_port": socks_port,
         }
-        (self.inventory / "group_vars/all.yml").write_text(yaml.safe_dump(variables))
+        (self.inventory / "group_vars/all").mkdir()
+        (self.inventory / "group_vars/all.yml").rename(self.inventory / "group_vars/all/lab.yml")
+        (self.inventory / "group_vars/all/onions.yml").write_text(yaml.safe_dump(variables))
+
+    def name_it(self, address: str) -> None:
+        """Have the server in the declaration, with the address at which the others reach it."""
+        endpoint = {"name": SERVER, "via": "onion", "address": address}
+        self.adopted.write_text(yaml.safe_dump({"endpoints": [endpoint]}))
+
+    def name_it_no_more(self) -> None:
+        self.adopted.unlink()
 
     def play(self, playbook: str, **variables: Any) -> Run:
         extra = ("-e", json.dumps(variables)) if variables else ()
@@ -163,7 +169,7 @@ def release(tmp_path_factory: pytest.TempPathFactory, tor: list[str]) -> Iterato
     made = Release(tmp_path_factory.mktemp("release"))
     (made.folder / "private.yml").write_text(yaml.safe_dump({"ssh_onion_tor_options": tor}))
     (made.folder / "pip.conf").write_text(pip_conf())
-    lab("rack", "remove", SERVER)
+    away()
     lab("rack", "up", SERVER)
     try:
         # By the machine's own nft: a fresh server has none.
@@ -180,8 +186,27 @@ def release(tmp_path_factory: pytest.TempPathFactory, tor: list[str]) -> Iterato
         on(SERVER, "update-ca-certificates")
         yield made
     finally:
-        lab("rack", "remove", SERVER)
+        away()
         made.close()
+
+
+def members() -> dict[str, str]:
+    """The cluster, as its first member sees it."""
+    listed = json.loads(on(SERVERS[0], "lxc", "query", "/1.0/cluster/members?recursion=1"))
+    return {member["server_name"]: member["status"] for member in listed}
+
+
+def away() -> None:
+    """Whatever became of it: the server is gone, and the cluster knows nothing of it."""
+    lab("rack", "remove", SERVER)
+    if SERVER in members():
+        on(SERVERS[0], "lxc", "cluster", "remove", "--force", "--yes", SERVER)
+
+
+@pytest.fixture(scope="module")
+def address(release: Release) -> str:
+    """Where the other servers reach it. None of them takes SSH to it, nor does it take any."""
+    return str(next(one["address"] for one in json.loads(lab("rack", "list", "--json")) if one["name"] == SERVER))
 
 
 @pytest.fixture(scope="module")
@@ -210,6 +235,13 @@ def shown(release: Release) -> str:
     return done.stdout
 
 
+def address_of(server: str, ours: str) -> str:
+    """At which address a server is reached by the others."""
+    if server == SERVER:
+        return ours
+    return str(next(one["address"] for one in json.loads(lab("rack", "list", "--json")) if one["name"] == server))
+
+
 def bundle(said: str) -> tuple[str, str]:
     """The text and the code that were shown."""
     _, _, told = said.partition("What the controller has to be told:\n\n")
@@ -217,10 +249,9 @@ def bundle(said: str) -> tuple[str, str]:
     return text, rest
 
 
-def test_nobody_comes_in_from_outside(release: Release) -> None:
-    server = next(one for one in json.loads(lab("rack", "list", "--json")) if one["name"] == SERVER)
+def test_nobody_comes_in_from_outside(address: str) -> None:
     with pytest.raises(TimeoutError):
-        socket.create_connection((server["address"], 22), timeout=3)
+        socket.create_connection((address, 22), timeout=3)
 
 
 def test_nothing_is_used_that_somebody_else_has_signed_or_changed(release: Release) -> None:
@@ -259,16 +290,18 @@ def test_it_is_taken_over_with_nothing_but_the_bundle(controller: Controller, sh
     assert (again.status, again.changed) == (0, set()), again.failures
 
 
-@pytest.mark.parametrize("playbook", ["endpoints", "cluster", "cluster_info"])
-def test_the_site_goes_by_its_onion(controller: Controller, shown: str, playbook: str) -> None:
-    controller.declaration.write_text(DECLARATION + NAMED)
+@pytest.mark.parametrize("playbook", ["endpoints", "cluster", "fabric"])
+def test_the_cluster_takes_it_in_by_its_onion(controller: Controller, shown: str, address: str, playbook: str) -> None:
+    controller.name_it(address)
     run = controller.play(playbook)
     assert run.status == 0, run.failures or run.text[-3000:]
+    assert run.changed
     again = controller.play(playbook)
     assert (again.status, again.changed) == (0, set()), again.failures
 
 
-def test_it_is_a_server_of_the_site(controller: Controller, shown: str) -> None:
+def test_it_is_a_member(controller: Controller, shown: str, address: str) -> None:
+    assert members() == dict.fromkeys((*SERVERS, SERVER), "Online")
     said = controller.home / "said"
     assert controller.play("cluster_info", output=str(said)).status == 0
     assert f"{SERVER}: Online; LXD" in said.read_text()
@@ -277,6 +310,31 @@ def test_it_is_a_server_of_the_site(controller: Controller, shown: str) -> None:
     assert "passwordauthentication no" in on(SERVER, "sshd", "-T").splitlines()
     kept = controller.onion / f"backup/{SERVER}/hostname"
     assert kept.read_text() == on(SERVER, "cat", "/var/lib/tor/bcm-ssh/hostname")
+    # Its bridges are those of the others, and each has the other as a peer.
+    for server, peer in ((SERVER, SERVERS[0]), (SERVERS[0], SERVER)):
+        assert address_of(peer, address) in on(server, "bridge", "fdb", "show")
+
+
+def test_all_works_with_it(controller: Controller, shown: str) -> None:
+    report = controller.home / "verify.json"
+    run = controller.play("verify", verify_json=str(report))
+    wrong = [part for part in json.loads(report.read_text())["parts"] if not part["works"]]
+    assert (run.status, wrong) == (0, [])
+    assert {part["host"] for part in json.loads(report.read_text())["parts"]} > {*SERVERS, SERVER}
+
+
+def test_its_onion_alone_takes_it_out_again(controller: Controller, shown: str, address: str) -> None:
+    run = controller.play("remove", endpoint=SERVER, confirm=SERVER)
+    assert run.status == 0, run.failures or run.text[-3000:]
+    assert members() == dict.fromkeys(SERVERS, "Online")
+    assert set(logins(SERVER, 0)) == {"127.0.0.1"}
+    controller.name_it_no_more()
+    for playbook in ("endpoints", "cluster", "fabric"):
+        run = controller.play(playbook)
+        assert run.status == 0, run.failures or run.text[-3000:]
+    for server in SERVERS:
+        assert address not in on(server, "nft", "list", "ruleset")
+        assert address not in on(server, "bridge", "fdb", "show")
 
 
 def test_another_controller_comes_by_a_bundle_without_a_secret(

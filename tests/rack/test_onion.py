@@ -78,7 +78,10 @@ class Controller:
     def play(self, playbook: str, *arguments: str, **variables: Any) -> Run:
         """By the onions."""
         extra = ("-e", json.dumps(variables)) if variables else ()
-        return play(f"playbooks/{playbook}.yml", *arguments, *extra, inventory=self.by_onion, env=self.env, timeout=900)
+        timeout = 1800 if playbook == "site" else 900
+        return play(
+            f"playbooks/{playbook}.yml", *arguments, *extra, inventory=self.by_onion, env=self.env, timeout=timeout
+        )
 
     def way(self, server: str) -> dict[str, Any]:
         found: dict[str, Any] = json.loads((self.onion / f"way/hosts/{server}.json").read_text())
@@ -157,7 +160,7 @@ def test_the_direct_way_is_closed(controller: Controller) -> None:
     assert done.stdout.count("UNREACHABLE") == len(SERVERS), done.stdout
 
 
-@pytest.mark.parametrize("playbook", ["endpoints", "gateway", "cluster_info", "verify"])
+@pytest.mark.parametrize("playbook", ["endpoints", "gateway", "cluster_info", "verify", "site"])
 def test_plays_go_by_the_onions(controller: Controller, playbook: str) -> None:
     """Servers, and instances through the leader's LXD; and all is as it was."""
     # As in a container of AWX, where nothing runs yet.
@@ -169,6 +172,29 @@ def test_plays_go_by_the_onions(controller: Controller, playbook: str) -> None:
     reached = {server: set(logins(server, begun)) for server in SERVERS}
     assert reached["rack-1"] == {"127.0.0.1"}
     assert set().union(*reached.values()) == {"127.0.0.1"}
+
+
+def test_what_is_declared_arrives_by_the_onions(controller: Controller) -> None:
+    """A domain that packages may come from: the whole site is gone through, and one instance changes."""
+    file = controller.by_onion / "site.bcm.yml"
+    before = file.read_text()
+    inside = ("lxc", "--project", "bcm-rack", "exec", "proxyhost-1", "--")
+    squid = (*inside, "grep", "-rl", "by-onion.example.org", "/etc/squid")
+    begun = time.time()
+    file.write_text(f"{before}\negress: {{allowed_domains: [by-onion.example.org]}}\n")
+    try:
+        run = controller.play("site")
+    finally:
+        file.write_text(before)
+    assert run.status == 0, run.failures or run.text[-3000:]
+    assert {host for host, _task in run.changed} == {"proxyhost-1"}
+    assert on("rack-1", *squid)
+    back = controller.play("gateway")
+    assert back.status == 0, back.failures or back.text[-3000:]
+    assert {host for host, _task in back.changed} == {"proxyhost-1"}
+    assert not on("rack-1", *squid, check=False)
+    # Nobody has come by another way; a connection that stands need not have been made anew.
+    assert set().union(*(logins(server, begun) for server in SERVERS)) <= {"127.0.0.1"}
 
 
 def test_without_the_key_there_is_no_way(controller: Controller) -> None:

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """An ssh that logs in nowhere: its "remote" sockets are those of this machine. It is run as a program.
 
-FAKE_SSH names a directory: each call is noted in `calls`, and `behaviour` says what goes wrong (refuse TEXT, hang, noshell).
+FAKE_SSH names a directory: each call is noted in `calls`, and `behaviour` says what goes wrong (refuse TEXT, hang, noshell), or
+that each connection takes its time (slow SECONDS).
 """
 
 from __future__ import annotations
@@ -51,9 +52,10 @@ def listen(path: str) -> socket.socket:
     return server
 
 
-def serve(server: socket.socket, remote: str, log: str) -> None:
+def serve(server: socket.socket, remote: str, log: str, delay: float) -> None:
     while True:
         client = server.accept()[0]
+        time.sleep(delay)
         other = socket.socket(socket.AF_UNIX)
         try:
             other.connect(remote)
@@ -87,6 +89,7 @@ def main() -> int:
         return 255
     if behaviour == "hang":
         time.sleep(30)
+    delay = float(behaviour.removeprefix("slow ")) if behaviour.startswith("slow") else 0
     ways = [given.split(":") for given in options["-L"]]
     servers = [listen(local) for local, _remote in ways]
     master = listen(control)
@@ -94,7 +97,7 @@ def main() -> int:
         (home / "master").write_text(str(pid))
         return 0
     for server, (_local, remote) in zip(servers, ways, strict=True):
-        threading.Thread(target=serve, args=(server, remote, log), daemon=True).start()
+        threading.Thread(target=serve, args=(server, remote, log, delay), daemon=True).start()
     while True:
         client = master.accept()[0]
         if client.recv(10) == b"exit":

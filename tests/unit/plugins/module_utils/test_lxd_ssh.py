@@ -5,13 +5,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import signal
 import socket
 import stat
-import sys
 import tempfile
 import threading
 import time
@@ -24,32 +19,7 @@ from ansible_collections.bcm.datacenter.plugins.module_utils import _lxd_ssh as 
 from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_client import LXDClient, LXDUnreachable
 from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_ssh import Address, SSHError, SSHOptions, Tunnel
 from ansible_collections.bcm.datacenter.tests.unit.plugins.module_utils.fake_lxd import Answer, FakeLXD, sync
-
-
-class FakeSSH:
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.program = home / "ssh"
-        self.program.write_text(f'#!/bin/sh\nexec {sys.executable} {Path(__file__).with_name("fake_ssh.py")} "$@"\n')
-        self.program.chmod(0o755)
-        self.options = SSHOptions(executable=str(self.program), control_dir=str(home / "cp"))
-
-    def behave(self, behaviour: str) -> None:
-        (self.home / "behaviour").write_text(behaviour)
-
-    @property
-    def masters(self) -> list[list[str]]:
-        calls = [json.loads(line) for line in (self.home / "calls").read_text().splitlines()]
-        return [call for call in calls if "-N" in call]
-
-    def kill(self) -> None:
-        with contextlib.suppress(OSError):
-            pid = int((self.home / "master").read_text())
-            os.kill(pid, signal.SIGKILL)
-            # It is nobody's child here: wait until nobody listens any more.
-            for _i in range(200):
-                os.kill(pid, 0)
-                time.sleep(0.01)
+from ansible_collections.bcm.datacenter.tests.unit.plugins.module_utils.ssh_program import FakeSSH
 
 
 @pytest.fixture

@@ -6,13 +6,20 @@
 from __future__ import annotations
 
 import builtins
+import sys
 import typing as t
 
 import pytest
 from ansible.playbook.play_context import PlayContext
 from ansible.plugins.loader import connection_loader, filter_loader, test_loader
 
-from ansible_collections.bcm.datacenter.plugins.plugin_utils._preload import preload_connection, preload_filters
+from ansible_collections.bcm.datacenter.plugins.plugin_utils._preload import (
+    preload_connection,
+    preload_filters,
+    preload_way,
+)
+
+PLUGINS = "ansible_collections.bcm.datacenter.plugins"
 
 
 @pytest.fixture
@@ -34,6 +41,17 @@ def test_connection(compiled: list[str]) -> None:
     del compiled[:]
     connection_loader.get("bcm.datacenter.lxd", PlayContext())
     assert compiled == []
+
+
+def test_what_leads_through_ssh(monkeypatch: pytest.MonkeyPatch) -> None:
+    ways = [f"{PLUGINS}.module_utils._lxd_ssh", f"{PLUGINS}.plugin_utils._lxd_relay"]
+    for name in ways:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    for url in (None, "unix:///run/lxd", "https://host:8443"):
+        preload_way(url)
+    assert not sys.modules.keys() & set(ways)
+    preload_way("ssh://host")
+    assert sys.modules.keys() >= set(ways)
 
 
 def test_filters_and_tests(compiled: list[str]) -> None:
