@@ -42,7 +42,6 @@ def up(lxc: Lxc) -> str:
     did = ""
     if instance is None:
         eth0 = {"type": "nic", "name": "eth0", "network": config.bridge, "ipv4.address": config.tornet}
-        # No boot.autostart: where LXD starts anew, what ran runs again, and what was switched off stays so.
         lxc.launch(NAME, IMAGE_ALIAS, {}, {"eth0": eth0})
         did = "made"
     elif instance["status"] != "Running":
@@ -51,6 +50,8 @@ def up(lxc: Lxc) -> str:
     if instance is None or instance["config"].get("user.bcm.lab.recipe") != wanted:
         lxc.wait_booted(NAME)
         _provision(lxc)
+        # As earlier ones had it. Where LXD starts anew, what ran runs again, and what was switched off stays so.
+        lxc("config", "unset", NAME, "boot.autostart")
         lxc("config", "set", NAME, f"user.bcm.lab.recipe={wanted}")
         did = did or "brought up to date"
     _wait_agreed(lxc)
