@@ -47,11 +47,11 @@ def off(site: RackSite, places: dict[str, str]) -> Iterator[list[str]]:
     """The first server is off. What was on it."""
     lab("rack", "off", FIRST)
     site.through = OTHERS[0]
-    wait_for("word of the loss", lambda: site.members()[FIRST] == "Offline", 90)
+    wait_for("word of the loss", lambda: site.takes_for(FIRST) == {"Offline"}, 90)
     yield sorted(name for name, place in places.items() if place == FIRST)
     lab("rack", "on", FIRST)
     site.through = FIRST
-    wait_for("word of its return", lambda: site.members() == dict.fromkeys(SERVERS, "Online"), 120)
+    wait_for("word of its return", lambda: site.takes_for(*SERVERS) == {"Online"}, 120)
 
 
 def secrets(site: RackSite, server: str) -> dict[str, str]:
@@ -168,7 +168,7 @@ def test_the_first_one_is_lost_and_replaced(site: RackSite, tmp_path: Path) -> N
     lab("rack", "off", FIRST)
     site.through = OTHERS[0]
     try:
-        wait_for("word of the loss", lambda: site.members()[FIRST] == "Offline", 90)
+        wait_for("word of the loss", lambda: site.takes_for(FIRST) == {"Offline"}, 90)
         down = [name for name in gone if name in site.engines]
         wait_for("word of the Swarm", lambda: {nodes(site, speaker)[name].split()[0] for name in down} <= {"Down"}, 90)
         given_up = site.play(*replace)

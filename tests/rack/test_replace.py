@@ -40,7 +40,7 @@ def test_a_lost_server_is_replaced(site: RackSite, tmp_path: Path) -> None:
     replace = ("playbooks/replace.yml", "-e", f"endpoint={lost}", "-e", f"confirm={lost}")
 
     lab("rack", "off", lost)
-    wait_for("word of the loss", lambda: site.members()[lost] == "Offline", 90)
+    wait_for("word of the loss", lambda: site.takes_for(lost) == {"Offline"}, 90)
     wait_for("word of the Swarm", lambda: {nodes(site, speaker)[name].split()[0] for name in down} == {"Down"}, 90)
     refused = site.play(*replace)
     assert "Say -e lost_data=accept" in "\n".join(refused.failures), refused.text[-3000:]
