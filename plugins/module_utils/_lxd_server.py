@@ -137,7 +137,7 @@ def read(client: LXDClient, target: str | None = None) -> Config:
     return client.get("/1.0", target=target).get("config") or {}
 
 
-def along(server: t.Mapping[str, t.Any]) -> Config:
+def _along(server: t.Mapping[str, t.Any]) -> Config:
     """What is sent with a change though it stays as it is.
 
     Where Incus (6.0) refuses a change it undoes it for those of the member's own keys that came with it, and forgets all others,
@@ -150,6 +150,16 @@ def along(server: t.Mapping[str, t.Any]) -> Config:
         for key, value in (server.get("config") or {}).items()
         if isinstance(value, str) and not is_secret(key) and not key.startswith("user.")
     }
+
+
+def _send(client: LXDClient, server: Config, etag: str | None, changes: Config, target: str | None = None) -> None:
+    """Change a configuration that has just been read."""
+    client.patch("/1.0", {"config": {**_along(server), **changes}}, query={"target": target}, etag=etag)
+
+
+def change(client: LXDClient, changes: Config) -> None:
+    """Change keys of a server, whatever they are now."""
+    _send(client, *client.get_with_etag("/1.0"), changes)
 
 
 def write(
@@ -166,8 +176,7 @@ def write(
             return planned
         try:
             with attempt(f"{what} ({', '.join(sorted(planned.changes))})"):
-                sent = {**along(server), **planned.changes}
-                client.patch("/1.0", {"config": sent}, query={"target": target}, etag=etag)
+                _send(client, server, etag, planned.changes, target)
         except LXDPreconditionFailed:
             if last:
                 raise

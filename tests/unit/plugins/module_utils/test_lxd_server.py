@@ -130,4 +130,9 @@ def test_incus_is_sent_what_it_would_forget_where_it_refuses_a_change(lxd: FakeL
     assert lxd.requests[-1].json == {
         "config": {"core.https_address": "[::]:8443", "core.metrics_address": "", "user.b": "1"}
     }
-    assert server.along({**incus, "environment": {"server": "lxd"}}) == {}
+    # Also by those who do not compare.
+    server.change(client, {"core.https_address": "10.0.0.1"})
+    assert lxd.requests[-1].json == {"config": {"core.https_address": "10.0.0.1", "core.metrics_address": "[::1]"}}
+    lxd.route("GET", "/1.0", sync({**incus, "environment": {"server": "lxd"}}, ETag="2"))
+    server.change(client, {"core.https_address": "10.0.0.1"})
+    assert lxd.requests[-1].json == {"config": {"core.https_address": "10.0.0.1"}}
