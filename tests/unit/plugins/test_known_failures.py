@@ -256,6 +256,15 @@ def networks_that_go_at_the_same_time(world: World) -> None:
     assert len(world.lxd.sent("DELETE")) == 4
 
 
+def a_refusal_that_forgets(world: World) -> None:
+    own = {"core.https_address": "[::]:8443"}
+    world.lxd.route("GET", "/1.0", sync({"api_extensions": [], "environment": {"server": "incus"}, "config": own}))
+    world.lxd.route("PATCH", "/1.0", error(400, "cannot set 'no.such.key' to '1': unknown key"))
+    assert "unknown key" in world.run("lxd_server", config={"no.such.key": 1})["msg"]
+    # What it comes with is what it undoes.
+    assert json.loads(world.lxd.requests[-1].body) == {"config": {**own, "no.such.key": "1"}}
+
+
 def a_kill_half_way_is_finished(world: World) -> None:
     making = {"id": "theirs", "description": "Creating instance", "resources": {"instances": ["/1.0/instances/a"]}}
     world.instance("Stopped")
@@ -449,6 +458,8 @@ TABLE = [
             members_that_fetch_an_image_at_once),
     Failure("Incus 6.0.4", "of two networks that are removed at once, one stays, with an error", "removes it again",
             networks_that_go_at_the_same_time),
+    Failure("Incus 6.0.4", "a server that refuses a change forgets its own keys, core.https_address too", "sends them along",
+            a_refusal_that_forgets, ("lxd_server", "Try what cannot be")),
     Failure("CG lxd_container", "a run that was killed leaves what the next one fails at", "waits for what LXD is at, goes on",
             a_kill_half_way_is_finished),
     Failure("CG lxd_container", "an error of the daemon is taken for absence", "an error, and nothing is made",
