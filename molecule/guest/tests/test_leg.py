@@ -33,7 +33,7 @@ def neighbour(instance: Callable[[str], Host], guest: Host) -> Iterator[Host]:
     host.check_output("ip link set lan up; ip address replace %s/24 dev lan", NEIGHBOUR)
     # What is inside, and a way to it that the neighbour makes up.
     guest.check_output(
-        "ip link add inner0 type dummy; ip link set inner0 up; ip address replace %s/32 dev inner0", INNER
+        "ip link add inner0 type bridge; ip link set inner0 up; ip address replace %s/32 dev inner0", INNER
     )
     host.check_output("ip route replace %s/32 via %s", INNER, LEG)
     for one, ports in ((guest, (8080, 8081)), (host, (9000,))):
