@@ -223,8 +223,15 @@ def test_a_stranger_is_not_heeded(proxies: dict[str, Host], client: Host, holder
     # The same words from a peer are taken for what they say: it is not because of their form that they were not.
     peer = next(name for name in PROXIES if name != holder)
     proxies[peer].check_output("systemctl stop keepalived")
-    advertise(proxies[peer], PROXIES[peer], *(address for name, address in PROXIES.items() if name != peer))
-    assert holders(proxies) == []
+    others = [address for name, address in PROXIES.items() if name != peer]
+    words = [PROXIES[peer], ADDRESS, ROUTER_ID, "60", *others]
+    proxies[peer].check_output(
+        f"systemd-run --unit=words python3 -c %s {' '.join(['%s'] * len(words))}", ADVERTISE, *words
+    )
+    try:
+        wait_for("nobody that holds it", lambda: holders(proxies) == [], POWER)
+    finally:
+        proxies[peer].check_output("systemctl stop words")
 
 
 def test_another_one_comes_and_the_one_that_holds_it_does_not_lose_it(
