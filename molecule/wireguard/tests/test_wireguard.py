@@ -263,7 +263,7 @@ def test_vxlan_goes_through_it_with_packets_of_full_size(
     sender = f"ip netns exec guest ping -n -i0.1 -p {PATTERN} 192.0.2.2"
     inside.check_output(f"systemd-run --unit=pings {sender}")
     try:
-        assert capture(servers["wireguard-2"], "inner0")[1] > 20
+        assert capture(servers["wireguard-2"], "vxrack-inner")[1] > 20
         assert capture(servers["wireguard-2"], "eth0")[1] == 0
     finally:
         inside.check_output("systemctl stop pings")
