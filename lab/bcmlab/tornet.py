@@ -50,9 +50,8 @@ def up(lxc: Lxc) -> str:
     if instance is None or instance["config"].get("user.bcm.lab.recipe") != wanted:
         lxc.wait_booted(NAME)
         _provision(lxc)
-        # As earlier ones had it. Where LXD starts anew, what ran runs again, and what was switched off stays so.
-        lxc("config", "unset", NAME, "boot.autostart")
-        lxc("config", "set", NAME, f"user.bcm.lab.recipe={wanted}")
+        # Earlier ones had boot.autostart. Without it, where LXD starts anew, what ran runs again, and what was switched off stays so.
+        lxc("config", "set", NAME, f"user.bcm.lab.recipe={wanted}", "boot.autostart=")
         did = did or "brought up to date"
     _wait_agreed(lxc)
     told = [did, write(config, options(lxc)), install_packages("tornet-machine")]
