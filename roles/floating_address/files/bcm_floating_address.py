@@ -6,7 +6,8 @@
 
     bcm-floating-address check FILE NETWORK     whether all that is served in the network works here; keepalived asks this
     bcm-floating-address status FILE NETWORK    who holds the address, and whether all is as it should be, as JSON
-    bcm-floating-address wait FILE SECONDS      until all that is served answers at each address, wherever that is held
+    bcm-floating-address wait FILE SECONDS [SERVICE…]
+                                                until they, or all that is served, answer at each address, wherever that is held
 
 It changes nothing, and asks for nothing that depends on more than the service: that the world is gone moves no address.
 """
@@ -118,26 +119,29 @@ def judge(network: Object, here: bool, heard: dict[str, set[str]], causes: list[
     return {"ready": not wrong, "reason": "; ".join(wrong), "note": note}
 
 
-def wait(networks: list[Object], seconds: float) -> list[str]:
-    """Why something does not answer at its address after so many seconds, or nothing."""
+def wait(networks: list[Object], seconds: float, names: list[str]) -> list[str]:
+    """Why something of that name, or of any, does not answer at its address after so many seconds, or nothing."""
     deadline = time.monotonic() + seconds
     while True:
-        causes = [ask(network["address"], service) for network in networks for service in asked(network)]
+        awaited = [
+            (network, one) for network in networks for one in asked(network) if not names or one["name"] in names
+        ]
+        causes = [ask(network["address"], service) for network, service in awaited]
         if not any(causes) or time.monotonic() > deadline:
             return list(filter(None, causes))
         time.sleep(0.3)
 
 
 def main(argv: list[str]) -> int:
-    if len(argv) != 3 or argv[0] not in ("check", "status", "wait"):
+    if len(argv) < 3 or argv[0] not in ("check", "status", "wait") or (len(argv) > 3 and argv[0] != "wait"):
         print(__doc__, file=sys.stderr)
         return 2
-    command, file, which = argv
+    command, file, which, *names = argv
     # This is started every two seconds: pathlib alone would take a third of its time.
     with open(file, encoding="utf-8") as opened:  # noqa: PTH123
         networks: list[Object] = json.load(opened)["networks"]
     if command == "wait":
-        causes = wait(networks, float(which))
+        causes = wait(networks, float(which), names)
     else:
         network = next(network for network in networks if network["name"] == which)
         causes = list(filter(None, (ask(network["own"], service) for service in asked(network))))

@@ -209,7 +209,19 @@ def test_waiting(program: ModuleType, file: Path, capsys: pytest.CaptureFixture[
     assert "and not 200" in capsys.readouterr().err
 
 
+def test_waiting_for_some(program: ModuleType, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = json.loads(file.read_text())
+    services = config["networks"][0]["services"]
+    services.append({**services[0], "name": "Cache", "status": 200})
+    file.write_text(json.dumps(config))
+    assert program.main(["wait", str(file), "5", services[0]["name"]]) == 0
+    assert program.main(["wait", str(file), "0.4", "Cache"]) == 1
+    assert program.main(["wait", str(file), "0.4"]) == 1
+    assert capsys.readouterr().err.count("Cache on") == 2
+
+
 def test_how_it_is_called(program: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     assert program.main(["hold", "it", "now"]) == 2
     assert program.main(["check"]) == 2
+    assert program.main(["status", "file", "network", "more"]) == 2
     assert "bcm-floating-address check FILE NETWORK" in capsys.readouterr().err
