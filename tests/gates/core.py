@@ -257,6 +257,9 @@ def play() -> int:
         "molecule_project": NAME,
         "molecule_bridge": bridge,
         "molecule_bridge_config": {"ipv4.address": address},
+        # LXD takes no second card on the same network.
+        "molecule_devices": {},
+        "guest_lan": {},
     }
     argv = ["ansible-playbook", "-e", json.dumps(variables), "-i", "molecule/shared/inventory"]
     for scenario in SCENARIOS:
