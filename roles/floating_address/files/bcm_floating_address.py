@@ -20,27 +20,34 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 Object = dict[str, Any]
 
-# Of a connection, and of an answer.
+# Until there is an answer, where the next question comes soon.
 TIMEOUT = 3.0
+# Whoever answers within so many seconds is slow, and not dead. Keepalived waits longer: Python has to start.
+PATIENCE = 8.0
+# Before one that does not answer is asked again.
+PAUSE = 0.5
 # How long everybody has to say who they are.
 LISTEN = 1.0
 ARP = 0x0806
 UNITS = "/etc/systemd/system"
 
 
-def ask(address: str, service: Object) -> str:
+def ask(address: str, service: Object, seconds: float = TIMEOUT) -> str:
     """Why what answers there is not the service at work, or nothing."""
     name, port, status = service["name"], int(service["port"]), str(service.get("status", 200))
     where = f"{address}:{port}"
     request = f"GET {service['target']} HTTP/1.0\r\nHost: {where}\r\n\r\n"
+    deadline = time.monotonic() + seconds
     try:
-        with socket.create_connection((address, port), timeout=TIMEOUT) as connection:
+        with socket.create_connection((address, port), timeout=seconds) as connection:
+            connection.settimeout(max(deadline - time.monotonic(), 0.1))
             connection.sendall(request.encode())
             line = connection.makefile("rb").readline(200).decode(errors="replace")
     except OSError as error:
@@ -49,6 +56,26 @@ def ask(address: str, service: Object) -> str:
     if len(words) > 1 and words[0].startswith("HTTP/") and words[1] == status:
         return ""
     return f"{name} on {where} answers {line.strip() or 'nothing'}, and not {status}"
+
+
+def ask_all(address: str, services: list[Object], patient: bool) -> list[str]:
+    """Why services do not work, of each that does not. All are asked at once: one that is slow takes nobody's time."""
+    deadline = time.monotonic() + PATIENCE
+    causes = {place: f"{service['name']} could not be asked" for place, service in enumerate(services)}
+
+    def one(place: int, service: Object) -> None:
+        while True:
+            causes[place] = ask(address, service, max(deadline - time.monotonic(), PAUSE))
+            if not causes[place] or not patient or time.monotonic() + PAUSE > deadline:
+                return
+            time.sleep(PAUSE)
+
+    threads = [threading.Thread(target=one, args=pair) for pair in enumerate(services)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return list(filter(None, causes.values()))
 
 
 def is_enabled(unit: str, root: str = UNITS) -> bool:
@@ -144,7 +171,7 @@ def main(argv: list[str]) -> int:
         causes = wait(networks, float(which), names)
     else:
         network = next(network for network in networks if network["name"] == which)
-        causes = list(filter(None, (ask(network["own"], service) for service in asked(network))))
+        causes = ask_all(network["own"], asked(network), patient=command == "check")
         if command == "status":
             print(json.dumps(judge(network, is_here(network), listen(network), causes)))
             return 0

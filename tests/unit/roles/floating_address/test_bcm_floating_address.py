@@ -10,6 +10,7 @@ import contextlib
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -84,11 +85,37 @@ def test_something_else_that_answers(program: ModuleType, answer: bytes, said: s
         assert program.ask("127.0.0.1", service(port)) == f"HTTP proxy on 127.0.0.1:{port} {said}"
 
 
-def test_a_service_that_hangs(program: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_service_that_hangs(program: ModuleType) -> None:
     """Its socket takes connections; that is no sign of work."""
-    monkeypatch.setattr(program, "TIMEOUT", 0.2)
     with serving(None) as (port, _heard):
-        assert f"does not answer on 127.0.0.1:{port}: timed out" in program.ask("127.0.0.1", service(port))
+        assert f"does not answer on 127.0.0.1:{port}: timed out" in program.ask("127.0.0.1", service(port), 0.2)
+
+
+def test_one_that_is_slow_or_restarts_is_not_dead(program: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program, "PAUSE", 0.01)
+    said = ["refused", "answers HTTP/1.1 502 Bad Gateway", ""]
+    monkeypatch.setattr(program, "ask", lambda _address, _service, seconds: said.pop(0) if seconds > 5 else "late")
+    assert program.ask_all("127.0.0.1", [service(3128)], patient=True) == []
+    assert said == []
+    # A person wants to know how it is now.
+    said += ["refused", ""]
+    assert program.ask_all("127.0.0.1", [service(3128)], patient=False) == ["refused"]
+
+
+def test_each_of_several_has_all_the_time(program: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program, "PATIENCE", 0.6)
+    monkeypatch.setattr(program, "PAUSE", 0.1)
+    begin = time.monotonic()
+    with serving(None) as (first, _heard), serving(None) as (second, _too):
+        causes = program.ask_all("127.0.0.1", [service(first), service(second)], patient=True)
+    assert [f":{port}: timed out" in cause for port, cause in zip((first, second), causes, strict=True)] == [True, True]
+    assert 0.5 < time.monotonic() - begin < 1.1
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_one_that_could_not_even_be_asked_does_not_pass_for_well(program: ModuleType) -> None:
+    causes = program.ask_all("127.0.0.1", [{"name": "HTTP proxy", "port": 1}], patient=True)
+    assert causes == ["HTTP proxy could not be asked"]
 
 
 def test_nothing_there(program: ModuleType) -> None:
@@ -191,7 +218,10 @@ def file(tmp_path: Path) -> Iterator[Path]:
         yield config
 
 
-def test_what_keepalived_asks(program: ModuleType, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_keepalived_asks(
+    program: ModuleType, file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(program, "PATIENCE", 0.2)
     assert program.main(["check", str(file), "gateway"]) == 0
     config = json.loads(file.read_text())
     config["networks"][0]["services"][0]["status"] = 200
