@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Callable
@@ -121,6 +122,8 @@ def test_the_next_run_joins(converge: Converge, instance: Instance) -> None:
     assert run.status == 0, run.text[-3000:]
     assert {host for host, _task in run.changed} == {"node-12"}
     assert sorted(members(instance("node-1"))) == NODES
+    # What each task came to is in this text, and the token that was made is not: all tokens are base64 of {"server_name…
+    assert base64.b64encode(b'{"server_nam').decode() not in run.text
 
 
 def test_a_member_without_power_is_named(report: Callable[[], dict[str, Any]], instance: Instance) -> None:

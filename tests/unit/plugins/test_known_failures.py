@@ -2,11 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What goes wrong with the plugins for LXD that people have used so far, and what ours do instead.
+"""What goes wrong with the plugins for LXD and multipass that people have used so far, and what ours do instead.
 
 One row a failure: where it was reported or seen (CG: community.general, by issue or plugin), what happens there, what
-ours do, and a check that provokes it. Where a real LXD can be brought to it too, the row names the integration target
-and its task. Read the table from top to bottom; it needs no LXD to run.
+ours do, and a check that provokes it, here or as a test of its own beside this file. Where a real LXD can be brought to
+it too, the row names the integration target and its task. Read the table from top to bottom; it needs no LXD to run.
 """
 
 from __future__ import annotations
@@ -410,7 +410,7 @@ def no_dead_socket_in_connection(world: World) -> None:
 
 
 def elsewhere(_world: World) -> None:
-    """Provoked on a real LXD only: the row's task is what checks it."""
+    """Provoked by the test or the task that the row names."""
 
 
 # -- the table --------------------------------------------------------------------------------------------------------
@@ -424,8 +424,12 @@ class Failure:
     check: t.Callable[[World], None]
     # Integration target and name of the task that brings a real LXD to it.
     real: tuple[str, str] | None = None
+    # File beside this one and name of the test in it that brings a server or a program to it that is made up.
+    unit: tuple[str, str] | None = None
 
 
+CLIENT, EXEC_TESTS, LISTED = "module_utils/test_lxd_client.py", "connection/test_lxd.py", "inventory/test_lxd.py"
+MP, MP_EXEC, MP_LISTED = "module_utils/test_multipass.py", "connection/test_multipass.py", "inventory/test_multipass.py"
 STATES = ("lxd_instance", "Go through its states, with a change to one that is stopped")
 TRANSFERS = ("connection_lxd", "Copy it there")
 
@@ -483,12 +487,45 @@ TABLE = [
     Failure("CG lxd connection", "no time limit", "one, stated in the error", silence_ends, ("connection_lxd", "Let a task run out of time")),
     Failure("CG#12464", "a file that could not be pushed is a success", "a failure with LXD's reason", a_failed_push_fails),
     Failure("canonical/lxd#12514, canonical/lxd#17797", "'Only running operations can be connected' on slow links",
-            "tried again, as nothing ran", refused_streams_are_tried_again),
+            "tried again, as nothing ran", refused_streams_are_tried_again, ("lxd_over_https", "Test a slow line")),
     Failure("CG lxd connection", "a missing socket is an error of the lxc program", "unreachable, in words",
             no_dead_socket_in_connection, ("connection_lxd", "Try them")),
     Failure("CG lxd connection", "output that is not ASCII", "arrives byte for byte", elsewhere,
             ("connection_lxd", "Print what is not ASCII, on both streams")),
+    Failure("CG lxd connection", "input that is binary", "arrives byte for byte, and ends", elsewhere,
+            ("connection_lxd", "Give input that is not ASCII, and long"), (EXEC_TESTS, "test_stdin_arrives_whole_and_ends")),
     Failure("CG lxd connection", "files of 100 MB through pipes of a process", "streamed, in little memory", elsewhere, TRANSFERS),
+    Failure("CG lxd connection", "LXD dies under a command: 'Module result deserialization failed'", "unreachable; half an answer is no result",
+            elsewhere, ("connection_lxd", "Run a command during which LXD dies"), (EXEC_TESTS, "test_a_restarted_lxd_has_forgotten_the_operation")),
+    Failure("LXD 5.0.2", "a daemon that is restarted has forgotten what it was at", "an error, never taken for done", elsewhere,
+            None, (CLIENT, "test_an_operation_that_nobody_knows_any_more")),
+    Failure("CG lxd_container", "an instance on another member stays there, whatever target says", "moved if asked; a wrong member is named",
+            elsewhere, ("lxd_cluster_objects", "Try places that are not there")),
+    Failure("CG#2089", "HTTPS to a server with a certificate of its own fails", "that one can be given, and no other counts then", elsewhere,
+            ("lxd_over_https", "Test what is used, with certificates as files"), (CLIENT, "test_tls_with_the_servers_own_certificate")),
+    Failure("CG#7393", "'Cannot connect to the LXD server', whatever it was", "says whether it was address, certificate or trust", elsewhere,
+            ("lxd_over_https", "Try them"), (CLIENT, "test_tls_says_what_it_saw_and_what_it_expected")),
+    Failure("CG lxd inventory", "a certificate that is missing is a FileNotFoundError", "an error in words", elsewhere,
+            None, (CLIENT, "test_tls_with_a_certificate_that_is_none")),
+    Failure("CG lxd inventory", "tasks of a stopped instance run on the controller", "it is a host that is unreachable", elsewhere,
+            ("inventory_lxd", "See that the stopped one was not mapped to the controller"),
+            (LISTED, "test_a_stopped_instance_is_a_host_and_never_the_controller")),
+    Failure("CG#5657", "knows the project default only", "those that are named, or all", elsewhere, None, (LISTED, "test_one_request_a_project")),
+    Failure("CG lxd inventory", "two requests for each instance", "one in all", elsewhere, None, (LISTED, "test_all_projects_with_one_request")),
+    Failure("canonical/multipass#667, #1170, #1180, #2079", "exec with input that is redirected hangs", "has an input of its own, and a time limit",
+            elsewhere, ("multipass", "Give input that is long"), (MP, "test_input_is_never_that_of_ansible")),
+    Failure("canonical/multipass#2837", "list takes long, as it looks into each machine", "one list, which can be remembered", elsewhere,
+            ("multipass", "List what runs, as it is remembered"), (MP_LISTED, "test_one_call_and_no_more")),
+    Failure("canonical/multipass#3252, theko2fi.multipass#7", "info fails now and then: 'Socket error: disconnected'", "asks again", elsewhere,
+            None, (MP, "test_reads_are_tried_again_when_the_connection_broke")),
+    Failure("canonical/multipass#1598, #1783, #1795", "the snap cannot read the controller's temporary files", "they go by its input", elsewhere,
+            ("multipass", "Copy the file, as root"), (MP_EXEC, "test_files_of_any_content_and_size")),
+    Failure("theko2fi.multipass", "a file that could not be sent is a success", "a failure", elsewhere,
+            None, (MP_EXEC, "test_transfers_that_fail_are_not_silent")),
+    Failure("theko2fi.multipass", "names go through a shell", "nothing does", elsewhere, None, (MP, "test_nothing_goes_through_a_shell")),
+    Failure("theko2fi.multipass", "no check mode", "says what it would do", elsewhere, ("multipass", "Launch one, in check mode")),
+    Failure("destroy_cluster.sh of BCM", "CLUS1 takes CLUS10 along, and what anybody has deleted", "the one that is named goes", elsewhere,
+            ("multipass", "Read what is left"), ("module_utils/test_multipass_instance.py", "test_only_the_one_is_deleted")),
 ]
 # fmt: on
 
@@ -502,5 +539,7 @@ def test_ours_does_not(row: Failure, world: World) -> None:
         files = sorted((ROOT / "tests/integration/targets" / target / "tasks").glob("*.yml"))
         if files:
             assert any(f"- name: {task}\n" in path.read_text(encoding="utf-8") for path in files), f"{target}: {task}"
-    else:
-        assert row.check is not elsewhere
+    if row.unit is not None:
+        file, test = row.unit
+        assert f"\ndef {test}(" in (Path(__file__).parent / file).read_text(encoding="utf-8"), f"{file}: {test}"
+    assert row.check is not elsewhere or row.real or row.unit
