@@ -156,12 +156,14 @@ def plan(
     if actual is None:
         return _plan_new(desired, state, base)
     owner = resource.owner_error(label, actual.get("config"), desired.get("config"))
-    if owner:
-        return Plan(desired, [], None, None, [owner])
     status = actual.get("status") or STOPPED
     if status in flavours.RUNNING:
         status = RUNNING
-    if status == "Error" and state in _STATUS:
+    # Of an instance whose member is away LXD's list has no configuration: not whose it is, either.
+    unknown = status == "Error" and not actual.get("config")
+    if owner and not unknown:
+        return Plan(desired, [], None, None, [owner])
+    if status == "Error" and (owner or state in _STATUS):
         reason = "LXD cannot tell whether it runs (its status is Error), perhaps because its cluster member is away"
         return Plan(desired, [], None, None, [f"{label}: {reason}. See: lxc info {desired['name']} --show-log"])
     before = _fields(actual, status)

@@ -53,19 +53,22 @@ class CopyStore(DirectoryStore):
 
     def look(self, names: t.Collection[str] | None, values: t.Collection[str]) -> dict[str, t.Any]:
         """What lies here: digests of NAMES (None: of all), and of VALUES the values too."""
-        history = self._history()
+        # In the order opposite to that in which put() writes: another run may be writing right now, and what it has written so far
+        # must look neither lost nor like a contradiction.
+        made = self.made()
         listed = self.names()
         found = {
             name: value
             for name in listed
             if (names is None or name in names) and (value := self.read(name)) is not None
         }
+        history = self._history()
         return {
             "digests": {name: digest(value) for name, value in found.items()},
             "replaced": {name: old for name, old in history["replaced"].items() if name in found},
             "values": {name: value for name, value in found.items() if name in values},
             "names": listed,
-            "made": sorted(self.made()),
+            "made": sorted(made),
             "among": history["among"],
         }
 
@@ -81,7 +84,7 @@ class CopyStore(DirectoryStore):
             overtaken = [
                 name
                 for name, value in here.items()
-                if value != secrets[name]["value"]
+                if (value is None or value != secrets[name]["value"])
                 and (None if value is None else digest(value)) != secrets[name]["seen"]
             ]
             if overtaken:

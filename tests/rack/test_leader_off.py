@@ -27,6 +27,7 @@ STORE = "/var/lib/bcm/sites/rack/secrets"
 COPY = "Copy the site's secrets to where they are missing"
 # Of no part of the site.
 EXTRA = "test-leader-off"
+WORDS = "made while the first one was off"
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +82,29 @@ def use_secret(site: RackSite, folder: Path, state: str) -> Run:
     return site.play(str(file))
 
 
+def change(site: RackSite, folder: Path, instance: str, state: str) -> Run:
+    """A change by a playbook of one's own that goes through whoever leads."""
+    profile = {
+        "url": "{{ bcm_own_lxd_url | default(omit, true) }}",
+        "project": "{{ bcm_project }}",
+        "name": EXTRA,
+        "state": state,
+        "description": WORDS,
+    }
+    path = f"/root/{EXTRA}"
+    inside: dict[str, Any] = {"ansible.builtin.copy": {"dest": path, "content": WORDS, "mode": "0600"}}
+    if state == "absent":
+        inside = {"ansible.builtin.file": {"path": path, "state": "absent"}}
+    tasks: dict[str, dict[str, Any]] = {
+        "lxd_leader:!lxd_led": {"name": "Change the project", "bcm.datacenter.lxd_profile": profile},
+        instance: {"name": "Change the instance", **inside},
+    }
+    plays = [{"hosts": hosts, "gather_facts": False, "tasks": [task]} for hosts, task in tasks.items()]
+    file = folder / "change.yml"
+    file.write_text(yaml.safe_dump([{"import_playbook": "bcm.datacenter.leader"}, *plays]))
+    return site.play(str(file))
+
+
 def test_every_server_has_the_secrets(site: RackSite) -> None:
     first, *others = (secrets(site, server) for server in SERVERS)
     assert {"site-ca", "tls-registry", "registry-builder"} <= first.keys()
@@ -103,27 +127,55 @@ def test_what_needs_every_server_is_refused(site: RackSite, off: list[str]) -> N
     assert run.status != 0
     assert f"Nothing was touched. {FIRST} cannot be reached" in "\n".join(run.failures), run.text[-3000:]
     assert run.changed == set()
-    # So is a network of all of them, by LXD's module; and none of what stands already is.
+    # Each server has a part of the pool and of the networks.
     run = site.play("playbooks/fabric.yml")
-    assert (run.status, run.changed) == (0, set()) or f"member {FIRST} is offline" in "\n".join(run.failures)
+    assert run.status != 0
+    assert f"member {FIRST} is offline" in "\n".join(run.failures), run.text[-3000:]
+    assert run.changed == set()
 
 
-def test_a_change_is_applied_through_another_one(site: RackSite, off: list[str]) -> None:
-    """To instances that are all there, and of one that is not it is said."""
-    proxyhosts = site.tier("proxyhost")
+def test_a_stage_names_what_of_it_is_away(site: RackSite, off: list[str]) -> None:
+    """Each server has a proxyhost, and so the first one has."""
+    away = sorted(set(site.tier("proxyhost")) & set(off))
+    assert away
     allowed = site.hostvars["proxyhost-1"]["bcm_egress_allowed_domains"]
-    change = json.dumps({"bcm_egress_allowed_domains": [*allowed, "leader-off.example"]})
-    run = site.play("playbooks/gateway.yml", "-e", change)
-    if set(proxyhosts) & set(off):
+    wider = json.dumps({"bcm_egress_allowed_domains": [*allowed, "leader-off.example"]})
+    run = site.play("playbooks/gateway.yml", "-e", wider)
+    assert run.status != 0
+    said = "\n".join(run.failures)
+    for name in away:
+        assert f"instance {name}: LXD cannot tell whether it runs" in said, run.text[-3000:]
+    assert "perhaps because its cluster member is away" in said
+    # Those that are there are left as they are, too.
+    assert run.changed == set()
+
+
+def test_a_change_is_applied_through_another_one(site: RackSite, off: list[str], tmp_path: Path) -> None:
+    """To what is not on the first one: an object of LXD's own, and an instance on another server, which is reached by the same way."""
+    instance = next(name for name in site.instances if name not in off)
+    made = change(site, tmp_path, instance, "present")
+    assert made.status == 0, made.text[-5000:]
+    assert f"{OTHERS[0]} leads this run" in made.text
+    assert made.changed == {(OTHERS[0], "Change the project"), (instance, "Change the instance")}
+    assert site.query(f"/1.0/profiles/{EXTRA}?project={site.project}")["description"] == WORDS
+    assert site.ask(instance, "cat", f"/root/{EXTRA}") == WORDS
+    again = change(site, tmp_path, instance, "present")
+    assert (again.status, again.changed) == (0, set()), again.text[-3000:]
+    taken = change(site, tmp_path, instance, "absent")
+    assert (taken.status, taken.changed) == (0, made.changed), taken.text[-3000:]
+    assert f"/1.0/profiles/{EXTRA}?project={site.project}" not in site.query(f"/1.0/profiles?project={site.project}")
+
+
+def test_a_stage_is_applied_through_another_one(site: RackSite, off: list[str]) -> None:
+    """Unless the node, or the manager that speaks for it, is on the first one: then it is named."""
+    needed = {site.tier("manager")[0], *site.tier("bitcoin")}
+    run = site.play("playbooks/bitcoin.yml")
+    assert run.changed == set()
+    if needed & set(off):
         assert run.status != 0
-        assert "perhaps because its cluster member is away" in "\n".join(run.failures), run.text[-3000:]
-        return
-    assert run.status == 0, run.text[-5000:]
-    assert {host for host, _task in run.changed} == set(proxyhosts)
-    assert "leader-off.example" in site.ask("proxyhost-1", "cat", "/etc/squid/squid.conf")
-    back = site.play("playbooks/gateway.yml")
-    assert back.status == 0, back.text[-5000:]
-    assert "leader-off.example" not in site.ask("proxyhost-1", "cat", "/etc/squid/squid.conf")
+        assert {failure.split(": ")[0] for failure in run.failures} & needed & set(off), run.text[-3000:]
+    else:
+        assert run.status == 0, run.text[-5000:]
 
 
 def test_secrets_are_made_and_read_without_it(site: RackSite, off: list[str], tmp_path: Path) -> None:

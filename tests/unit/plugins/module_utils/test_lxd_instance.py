@@ -110,6 +110,20 @@ def test_what_cannot_be() -> None:
     foreign = instance.plan({"name": "a", "state": "absent", "config": {"user.bcm.site": "s"}}, actual())
     assert foreign.actions == []
     assert "carries no user.bcm.site" in foreign.errors[0]
+
+
+@pytest.mark.parametrize("wanted", ["started", "stopped", "present", "absent"])
+def test_one_whose_member_is_away_is_not_taken_for_a_strangers(wanted: str) -> None:
+    """LXD lists it without its configuration."""
+    desired = {"name": "a", "state": wanted, "config": {"user.bcm.site": "s"}}
+    plan = instance.plan(
+        desired, {"name": "a", "status": "Error", "location": "two", "type": "container", "config": None}
+    )
+    assert (plan.actions, len(plan.errors)) == ([], 1)
+    assert "perhaps because its cluster member is away" in plan.errors[0]
+    # One that is there is known by its configuration, in whatever state it is.
+    theirs = instance.plan(desired, actual("Error", config={"user.bcm.site": "other"}))
+    assert "belongs to 'other'" in theirs.errors[0]
     assert len(instance.plan({"name": "a", "config": {"b": []}, "devices": {"d": {"e": {}}}}, None).errors) == 2
 
 

@@ -14,7 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.bcm.datacenter.plugins.module_utils._secret_copy import HISTORY, CopyStore, serve
+from ansible_collections.bcm.datacenter.plugins.module_utils._secret_copy import (
+    HISTORY,
+    CopyStore,
+    digest,
+    serve,
+)
 from ansible_collections.bcm.datacenter.plugins.module_utils._secret_store import StoreError
 from ansible_collections.bcm.datacenter.plugins.module_utils._site_secrets import PLACEHOLDER, Secrets
 from ansible_collections.bcm.datacenter.plugins.plugin_utils._secret_copies import Copies, SilentError
@@ -382,6 +387,38 @@ def test_a_run_that_sees_other_endpoints_is_noticed(rack: Rack) -> None:
     rack.before = meanwhile
     with pytest.raises(StoreError, match="a is another one on rack-2 than on rack-1"):
         rack.have(want("a"))
+
+
+def test_a_look_in_the_midst_of_a_write(rack: Rack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While an endpoint is looked at, another run writes there, and has not come to the others yet."""
+    key = want("key", kind="text", value="1", update=True)
+    rack.have(key)
+    rack.run("copied")
+    seen = digest("1")
+    written = {
+        "key": {"value": "2", "seen": seen, "replaced": [seen]},
+        "a": {"value": "theirs", "seen": None, "replaced": []},
+    }
+    listing = CopyStore.names
+
+    def names(self: CopyStore) -> list[str]:
+        listed = listing(self)
+        monkeypatch.undo()
+        assert rack.store("rack-1").put(written, ["a", "key"], None) == []
+        return listed
+
+    monkeypatch.setattr(CopyStore, "names", names)
+    done = rack.have({**key, "update": False}, want("a"))
+    assert (done["secrets"], done["made"]) == ({"key": "2", "a": "theirs"}, [])
+    assert (rack.values("key"), rack.values("a")) == (["2"] * 3, ["theirs"] * 3)
+
+
+def test_what_was_removed_meanwhile_is_not_taken_for_made(rack: Rack) -> None:
+    value = Secrets(rack.store("rack-1"), "home", True, False).have([want("a")], True)["a"]
+    rack.store("rack-1").drop(["a"])
+    unchanged = {"a": {"value": None, "seen": digest(value), "replaced": []}}
+    assert rack.store("rack-1").put(unchanged, ["a"], None) == ["a"]
+    assert rack.store("rack-1").made() == set()
 
 
 @pytest.mark.parametrize("after", range(1, 7))
