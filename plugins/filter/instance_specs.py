@@ -78,6 +78,11 @@ def volume_name(host: str, volume: Mapping[str, Any]) -> str:
     return f"{host}-{volume['name']}"
 
 
+def has_leg_beside(variables: Mapping[str, Any]) -> bool:
+    """Whether a host has a leg in the LAN beside its networks."""
+    return bool(variables.get("bcm_lan_leg")) and "outside" not in variables["bcm_addresses"]
+
+
 def network_config(variables: Mapping[str, Any]) -> str:
     """Return cloud-init's network configuration (version 2): static addresses, a way out only where there is one.
 
@@ -100,6 +105,10 @@ def network_config(variables: Mapping[str, Any]) -> str:
             settings["routes"] = [{"to": "default", "via": network["host_address"]}]
             settings["nameservers"] = {"addresses": [network.get("nameserver") or network["host_address"]]}
         ethernets[network["name"]] = settings
+    if has_leg_beside(variables):
+        # LXD starts an instance with all of its cards up. Until the guest role says more, it listens to no router of the LAN's.
+        quiet = {"dhcp4": False, "dhcp6": False, "accept-ra": False, "link-local": []}
+        ethernets["lan"] = {**quiet, "optional": True}
     return json.dumps({"version": 2, "ethernets": ethernets}, sort_keys=True)
 
 
@@ -115,8 +124,8 @@ def devices(host: str, variables: Mapping[str, Any], sized: bool) -> dict[str, d
         if network["name"] in variables["bcm_addresses"]:
             result[network["name"]] = {"type": "nic", "network": network["bridge"], "name": network["name"]}
     # That of a proxyhost is its leg outside. Null takes away one that an instance had before.
-    leg = variables.get("bcm_lan_leg") if "outside" not in variables["bcm_addresses"] else None
-    result["lan"] = {"type": "nic", "network": variables["bcm_lan"]["network"], "name": "lan"} if leg else None
+    beside = {"type": "nic", "name": "lan"}
+    result["lan"] = {**beside, "network": variables["bcm_lan"]["network"]} if has_leg_beside(variables) else None
     for volume in variables.get("bcm_volumes", []):
         result[volume["name"]] = {
             "type": "disk",

@@ -195,13 +195,18 @@ def test_peers_come_and_go_and_nobody_else_notices(servers: dict[str, Host], con
 
 def test_another_serial_makes_other_keys_once(servers: dict[str, Host], converge: Callable[..., Run]) -> None:
     before = {name: key_of(host) for name, host in servers.items()}
+    private = {host.check_output("cat %s/key-1", HOME).strip() for host in servers.values()}
     check = converge("converge.yml", "--check", wireguard_key_serial=2)
     assert check.status == 0, check.text[-3000:]
     assert "make a private key" in check.text
     assert {name: key_of(host) for name, host in servers.items()} == before
 
-    run = converge(wireguard_key_serial=2)
+    run = converge("converge.yml", "-vvv", "--diff", wireguard_key_serial=2)
     assert run.status == 0, run.text[-3000:]
+    # Neither those that were made nor those that were removed are shown.
+    private |= {host.check_output("cat %s/key-2", HOME).strip() for host in servers.values()}
+    assert len(private) == 2 * len(servers)
+    assert not any(key in run.text for key in private)
     after = {name: key_of(host) for name, host in servers.items()}
     assert not set(after.values()) & set(before.values())
     assert all_reach_each_other(servers)

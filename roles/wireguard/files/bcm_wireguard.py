@@ -385,9 +385,10 @@ def plan_interface(plan: Plan, host: Host, *, settled: bool) -> None:
     if device.port != str(config["port"]):
         plan.step(words or f"{name}: port {config['port']}", "wg", "set", name, "listen-port", str(config["port"]))
     plan_peers(plan, device, words, settled=settled)
-    plan_address(plan, host, words)
     if "UP" not in link.get("flags", []):
         plan.step(words or f"set {name} up", "ip", "link", "set", "dev", name, "up")
+    # Last: with its address and not up, what is for the mesh would go where everything goes, in clear.
+    plan_address(plan, host, words)
 
 
 def plan_peers(plan: Plan, device: Device, words: str, *, settled: bool) -> None:

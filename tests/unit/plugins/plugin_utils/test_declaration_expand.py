@@ -499,6 +499,13 @@ def test_a_leg_in_the_lan_beside_the_inner_networks(site):
     (web, manager) = (_devices(found, name) for name in ("web-2", "manager-1"))
     assert web["lan"] == {"type": "nic", "network": found.variables["bcm_lan"]["network"], "name": "lan"}
     assert manager["lan"] is None
+    # From its first start it is told nothing by whoever is there.
+    told, other = (
+        json.loads(network_config({**found.variables, **found.hosts[name]}))["ethernets"]
+        for name in ("web-2", "manager-1")
+    )
+    assert told["lan"] == {"dhcp4": False, "dhcp6": False, "accept-ra": False, "link-local": [], "optional": True}
+    assert "lan" not in other
 
 
 def test_a_proxyhost_in_the_lan(site):

@@ -142,7 +142,7 @@ def test_nothing_is_done_twice(plan_of: Any) -> None:
     assert plan_of(Kernel(ETH0, TUN), userspace=True).said()["changes"] == []
 
 
-def test_an_interface_is_whole_before_it_is_up(plan_of: Any) -> None:
+def test_an_interface_is_whole_before_it_has_its_address(plan_of: Any) -> None:
     plan = plan_of(Kernel(ETH0))
     peer = "persistent-keepalive 25"
     assert commands(plan) == [
@@ -153,8 +153,8 @@ def test_an_interface_is_whole_before_it_is_up(plan_of: Any) -> None:
         "wg set wg1a2b listen-port 51820",
         f"wg set wg1a2b peer {TWO} endpoint 192.0.2.2:51820 allowed-ips 10.77.48.2/32 {peer}",
         f"wg set wg1a2b peer {THREE} endpoint 192.0.2.3:51820 allowed-ips 10.77.48.3/32 {peer}",
-        "ip address add 10.77.48.1/20 dev wg1a2b",
         "ip link set dev wg1a2b up",
+        "ip address add 10.77.48.1/20 dev wg1a2b",
     ]
     assert plan.said()["changes"] == ["make wg1a2b, WireGuard at port 51820"]
     assert not plan.stands
