@@ -16,10 +16,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from standing import CHECKOUT, lab, node_answers, wait_for
-from test_site import SERVERS, RackSite
+from test_site import SERVERS, WAY_OUT, RackSite
 
-# Within so many seconds another proxyhost is the way out.
-WAY_OUT = 15
 NODE = "bitcoin-1"
 
 
@@ -53,12 +51,14 @@ def test_a_server_is_off(site: RackSite, lost: str, tmp_path: Path) -> None:
     block = site.ask(NODE, "bitcoin-cli", "getbestblockhash")
     site.through = next(server for server in SERVERS if server != lost)
     try:
-        lab("rack", "off", lost)
-        wait_for("way out", lambda: site.gets_out(manager), WAY_OUT)
+        with site.without_way_out(manager) as seconds:
+            lab("rack", "off", lost)
+            wait_for("word of the loss", lambda: site.takes_for(lost) == {"Offline"}, 90)
+            assert site.gets_out(manager)
+            assert seconds() < WAY_OUT
         (holder,) = site.holders()
         assert holder in left
         assert holder == before or before in gone
-        wait_for("word of the loss", lambda: site.takes_for(lost) == {"Offline"}, 90)
         down = {name for name in gone if name in site.engines}
         wait_for("word of the Swarm", lambda: down <= {k for k, v in site.managers(manager).items() if v == "Down"}, 90)
         decides(site, manager)
