@@ -44,15 +44,19 @@ def places(site: RackSite) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def off(site: RackSite, places: dict[str, str]) -> Iterator[list[str]]:
-    """The first server is off. What was on it."""
+def off(site: RackSite, places: dict[str, str]) -> list[str]:
+    """The first server is off, for all tests that ask for it. What was on it."""
     lab("rack", "off", FIRST)
     site.through = OTHERS[0]
     wait_for("word of the loss", lambda: site.takes_for(FIRST) == {"Offline"}, 90)
-    yield sorted(name for name, place in places.items() if place == FIRST)
-    lab("rack", "on", FIRST)
+    return sorted(name for name, place in places.items() if place == FIRST)
+
+
+@pytest.fixture
+def all_on(site: RackSite) -> None:
+    lab("rack", "on", *SERVERS)
     site.through = FIRST
-    wait_for("word of its return", lambda: site.takes_for(*SERVERS) == {"Online"}, 120)
+    wait_for("word of their return", lambda: site.takes_for(*SERVERS) == {"Online"}, 120)
 
 
 def secrets(site: RackSite, server: str) -> dict[str, str]:
@@ -192,6 +196,7 @@ def test_secrets_are_made_and_read_without_it(site: RackSite, off: list[str], tm
     assert EXTRA in secrets(site, OTHERS[0])
 
 
+@pytest.mark.usefixtures("all_on")
 def test_when_it_is_back_it_gets_its_copies_and_nothing_else_changes(site: RackSite, tmp_path: Path) -> None:
     # Whether or not the tests before were run.
     wait_for("a site that works", lambda: site.verify(tmp_path)["works"], 300, every=5)
@@ -206,6 +211,7 @@ def test_when_it_is_back_it_gets_its_copies_and_nothing_else_changes(site: RackS
     assert EXTRA not in {name for server in SERVERS for name in secrets(site, server)}
 
 
+@pytest.mark.usefixtures("all_on")
 def test_the_first_one_is_lost_and_replaced(site: RackSite, tmp_path: Path) -> None:
     places = site.places()
     gone = sorted(name for name, place in places.items() if place == FIRST)
