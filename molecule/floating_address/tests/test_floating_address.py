@@ -117,7 +117,7 @@ def test_one_holds_it_and_each_knows_who(proxies: dict[str, Host], holder: str) 
 
 
 def test_what_asks_whether_squid_works_is_not_in_its_log(proxies: dict[str, Host], holder: str) -> None:
-    """It does so every two seconds. The others ask here but once, when they are set up."""
+    """It does so every four seconds. The others ask here but once, when they are set up."""
     mine = f" ({PROXIES[holder]}|{ADDRESS}) .*http://127.0.0.1/"
     asked = "journalctl --identifier=squid --identifier='(squid-1)' --output=cat --grep=%s"
     assert proxies[holder].run(asked, mine).stdout.strip() == ""

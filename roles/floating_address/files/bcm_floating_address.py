@@ -164,7 +164,7 @@ def main(argv: list[str]) -> int:
         print(__doc__, file=sys.stderr)
         return 2
     command, file, which, *names = argv
-    # This is started every two seconds: pathlib alone would take a third of its time.
+    # This is started every four seconds: pathlib alone would take a third of its time.
     with open(file, encoding="utf-8") as opened:  # noqa: PTH123
         networks: list[Object] = json.load(opened)["networks"]
     if command == "wait":
