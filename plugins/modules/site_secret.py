@@ -128,6 +128,9 @@ options:
   vault_id:
     description: The vault identity whose password encrypts. By default Ansible's own choice.
     type: str
+  _copy:
+    description: What the module's own action plugin asks of one endpoint. Nobody else can make use of it.
+    type: dict
 notes:
   - What the task does not say of O(backend), O(directory), O(endpoints), O(prefix), O(vault) and O(vault_id) is taken from the
     variable C(bcm_secrets), which the inventory plugin P(bcm.datacenter.site#inventory) sets from the declaration. Where that says
