@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from standing import Site, wait_for
 
@@ -74,6 +75,12 @@ class DataService:
         """Exactly this has happened to it."""
         wait_for(f"{', '.join(lines)} of {self.name}", lambda: self.log() == list(lines), BACK)
 
+    def ended(self, task: str) -> dict[str, Any] | None:
+        """What the managers say of a task that is over."""
+        said = self.site.ask("manager-1", "docker", "inspect", "--format", "{{json .Status}}", task)
+        status: dict[str, Any] = json.loads(said)
+        return None if status["State"] == "running" else status
+
     def is_stopped_cleanly_by(self, way: Callable[[], object]) -> None:
         task = self.task()
         way()
@@ -81,9 +88,9 @@ class DataService:
         # It comes back by itself, once.
         self.wait_for_log("started", "asked", "stopped", "started")
         assert task != self.task()
-        # How it ended the managers know, unless its host was away before it could tell them: of the container itself a host that
-        # came back has nothing left.
-        status = json.loads(self.site.ask("manager-1", "docker", "inspect", "--format", "{{json .Status}}", task))
+        # How it ended the managers know a moment later, unless its host was away before it could tell them: of the container itself a
+        # host that came back has nothing left.
+        status = wait_for("word of its end", lambda: self.ended(task), 60)
         if status["State"] == "failed":
             assert status["Err"].startswith("No such container"), status
         else:
