@@ -17,13 +17,15 @@ import yaml
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from standing import CHECKOUT, WORLD, lab, wait_for
+from standing import CHECKOUT, WORLD, lab, lxc, wait_for
 from test_shrink import running
 from test_site import SERVERS, RackSite
 
 # The lab's network, in which its servers are, and the machine that the tests run on.
 LAN = {"parent": "eth0", "subnet": "198.18.0.0/24", "gateway": "198.18.0.1"}
-WEB, PROXYHOST = "198.18.0.240", "198.18.0.241"
+# Addresses there that nobody has.
+TAKEN = {line.split(",")[2] for line in lxc("network", "list-leases", "bcmlab0", "--format=csv").splitlines()}
+WEB, *PROXYHOSTS = [f"198.18.0.{n}" for n in range(254, 200, -1) if f"198.18.0.{n}" not in TAKEN][:4]
 SERVE = "import http.server, sys; http.server.test(http.server.SimpleHTTPRequestHandler, port=int(sys.argv[1]), bind='0.0.0.0')"
 
 
@@ -49,7 +51,7 @@ def declared(directory: Path, name: str, lan: dict[str, str], **tiers: object) -
 def in_the_lan(tmp_path_factory: pytest.TempPathFactory) -> RackSite:
     size = {"cpu": 1, "memory": "1GiB", "disk": "10GiB"}
     web = {"count": 1, "size": size, "lan": {"addresses": [WEB], "ports": [8080]}}
-    proxyhost = {"lan": {"addresses": [PROXYHOST]}}
+    proxyhost = {"lan": {"addresses": PROXYHOSTS}}
     return declared(tmp_path_factory.mktemp("lan"), "both", LAN, web=web, proxyhost=proxyhost)
 
 
@@ -98,9 +100,10 @@ def test_it_is_no_way_out(in_the_lan: RackSite) -> None:
 
 
 def test_the_proxyhost_goes_out_in_the_lan(in_the_lan: RackSite, tmp_path: Path) -> None:
-    assert in_the_lan.ask("proxyhost-1", "ip", "-4", "route", "show", "default").split()[2] == LAN["gateway"]
-    assert PROXYHOST in in_the_lan.ask("proxyhost-1", "ip", "-4", "-brief", "address", "show", "dev", "outside")
-    assert not answers(PROXYHOST, 3128)
+    for name, address in zip(in_the_lan.tier("proxyhost"), PROXYHOSTS, strict=True):
+        assert in_the_lan.ask(name, "ip", "-4", "route", "show", "default").split()[2] == LAN["gateway"]
+        assert address in in_the_lan.ask(name, "ip", "-4", "-brief", "address", "show", "dev", "outside")
+        assert not answers(address, 3128)
     assert in_the_lan.verify(tmp_path)["works"]
 
 

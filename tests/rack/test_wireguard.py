@@ -168,15 +168,6 @@ def test_the_way_in_clear_is_closed(site: RackSite, encrypted: RackSite) -> None
 
 def test_tasks_on_a_network_that_was_made_before_still_reach_each_other(site: RackSite) -> None:
     """Swarm's networks keep the size that they were made with: what is too large now is split, and what asks is told."""
-    image = site.ask(
-        "manager-1",
-        "docker",
-        "service",
-        "inspect",
-        "bitcoin-1",
-        "--format",
-        "{{.Spec.TaskTemplate.ContainerSpec.Image}}",
-    ).strip()
     option = f"com.docker.network.driver.mtu={OVERLAY}"
     site.ask(
         "manager-1", "docker", "network", "create", "--driver", "overlay", "--attachable", "--opt", option, "sizes"
@@ -193,7 +184,7 @@ def test_tasks_on_a_network_that_was_made_before_still_reach_each_other(site: Ra
                 "sizes",
                 "--entrypoint",
                 "sleep",
-                image,
+                "debian:13-slim",
                 "600",
             ]
             site.ask(name, "docker", "run", *container, timeout=300)
