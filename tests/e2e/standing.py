@@ -68,7 +68,7 @@ def play(
 ) -> Run:
     """Run a playbook of the checkout."""
     whole = {**play_env(), **(env or {})}
-    argv = ["ansible-playbook", playbook, "-i", str(inventory), *arguments]
+    argv = ["ansible-playbook", "-i", str(inventory), playbook, *arguments]
     return Run.read(
         subprocess.run(
             argv, cwd=CHECKOUT, env=whole, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout
