@@ -63,6 +63,9 @@ _value:
 AUTOSTART_PRIORITY = {"proxyhost": 90, "manager": 50}
 AUTOSTART_PRIORITY_OF_APPS = 10
 
+# A card that takes no address and no way from anybody, in cloud-init's words.
+QUIET: dict[str, Any] = {"dhcp4": False, "dhcp6": False, "accept-ra": False, "link-local": []}
+
 # An sshd that nobody uses is one that nobody can attack: instances are reached through LXD.
 USER_DATA = """#cloud-config
 preserve_hostname: false
@@ -94,21 +97,14 @@ def network_config(variables: Mapping[str, Any]) -> str:
         if address is None:
             continue
         prefix = network["subnet"].rsplit("/", 1)[1]
-        settings: dict[str, Any] = {
-            "addresses": [f"{address}/{prefix}"],
-            "dhcp4": False,
-            "dhcp6": False,
-            "accept-ra": False,
-            "link-local": [],
-        }
+        settings: dict[str, Any] = {**QUIET, "addresses": [f"{address}/{prefix}"]}
         if network["nat"]:
             settings["routes"] = [{"to": "default", "via": network["host_address"]}]
             settings["nameservers"] = {"addresses": [network.get("nameserver") or network["host_address"]]}
         ethernets[network["name"]] = settings
     if has_leg_beside(variables):
         # LXD starts an instance with all of its cards up. Until the guest role says more, it listens to no router of the LAN's.
-        quiet = {"dhcp4": False, "dhcp6": False, "accept-ra": False, "link-local": []}
-        ethernets["lan"] = {**quiet, "optional": True}
+        ethernets["lan"] = {**QUIET, "optional": True}
     return json.dumps({"version": 2, "ethernets": ethernets}, sort_keys=True)
 
 
