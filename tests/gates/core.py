@@ -198,7 +198,8 @@ def has_image(alias: str) -> bool:
 
 
 def venv(name: str) -> str:
-    return lxc("exec", "-T", name, "--cwd", THERE, "--", "scripts/venv", KIND).splitlines()[-1]
+    script = f"scripts/venv {KIND} && sleep 0.1"  # LXD may lose what a program says as it ends.
+    return lxc("exec", "-T", name, "--cwd", THERE, "--", "sh", "-c", script).splitlines()[-1]
 
 
 def environment(name: str) -> dict[str, str]:

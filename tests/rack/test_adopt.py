@@ -27,7 +27,7 @@ sys.path[:0] = [
 
 from gates.checkout import copy_to  # noqa: E402
 from gates.core import facts, pip_conf  # noqa: E402
-from standing import CHECKOUT, LAB_DIR, LXD_ENV, Run, lab, lxc, play, play_env  # noqa: E402
+from standing import CHECKOUT, HEARD, LAB_DIR, LXD_ENV, Run, lab, lxc, play, play_env  # noqa: E402
 from test_onion import CLOSED, SERVERS, logins, on  # noqa: E402
 
 from ansible_collections.bcm.datacenter.plugins.module_utils._tor import open_control  # noqa: E402
@@ -41,7 +41,7 @@ HOME = "/var/lib/bcm/bootstrap"
 def try_on(*argv: str) -> subprocess.CompletedProcess[str]:
     """Run one command as somebody who stands before the server, whatever comes of it."""
     return subprocess.run(
-        ["lxc", "--project", "lab", "exec", SERVER, "--", *argv],
+        ["lxc", "--project", "lab", "exec", SERVER, "--", *HEARD, *argv],
         env={**os.environ, **LXD_ENV},
         stdin=subprocess.DEVNULL,
         capture_output=True,

@@ -22,7 +22,7 @@ import yaml
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[2] / part) for part in ("tests/e2e", "collections")]
 
-from standing import CHECKOUT, LAB_DIR, Run, lab, lxc, play, wait_for  # noqa: E402
+from standing import CHECKOUT, HEARD, LAB_DIR, Run, lab, lxc, play, wait_for  # noqa: E402
 
 from ansible_collections.bcm.datacenter.plugins.module_utils._tor import open_control  # noqa: E402
 from ansible_collections.bcm.datacenter.plugins.modules.onion_probe import go  # noqa: E402
@@ -46,7 +46,7 @@ rm -rf /var/lib/tor/bcm-ssh /etc/tor/torrc.d/bcm-ssh-onion.conf /var/lib/bcm/ssh
 
 def on(server: str, *argv: str, check: bool = True) -> str:
     """Run one command on a server, as somebody who stands before it."""
-    return lxc("exec", server, "--", *argv, project="lab", check=check)
+    return lxc("exec", server, "--", *HEARD, *argv, project="lab", check=check)
 
 
 class Controller:

@@ -19,7 +19,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 
-from standing import CHECKOUT, LAB_DIR, Site, lab, node_answers, wait_for
+from standing import CHECKOUT, HEARD, LAB_DIR, Site, lab, node_answers, wait_for
 
 SERVERS = ("rack-1", "rack-2", "rack-3")
 # Within so many seconds another proxyhost is the way out.
@@ -53,7 +53,9 @@ class RackSite(Site):
         return json.loads(done.stdout)
 
     def run(self, instance: str, *argv: str, timeout: int = 120) -> subprocess.CompletedProcess[str]:
-        return self.on(self.through, "lxc", "--project", self.project, "exec", instance, "--", *argv, timeout=timeout)
+        return self.on(
+            self.through, "lxc", "--project", self.project, "exec", instance, "--", *HEARD, *argv, timeout=timeout
+        )
 
     def members(self) -> dict[str, str]:
         return {item["server_name"]: item["status"] for item in self.query("/1.0/cluster/members?recursion=1")}
