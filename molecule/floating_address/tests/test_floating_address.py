@@ -142,7 +142,7 @@ def test_a_power_cut(proxies: dict[str, Host], answers: Callable[[], bool], hold
     [
         ("systemctl stop squid", "Connection refused"),
         # It goes on taking connections.
-        pytest.param("systemctl kill --signal=STOP squid", "timed out", marks=pytest.mark.soak),
+        pytest.param("systemctl kill --signal=STOP squid", "timed out"),
     ],
     ids=["stopped", "hangs"],
 )
@@ -161,7 +161,6 @@ def test_a_proxy_that_does_not_work(
     stays(proxies, new)
 
 
-@pytest.mark.soak
 def test_where_none_works_one_holds_it_all_the_same(proxies: dict[str, Host], holder: str) -> None:
     """What else is served behind the address goes on."""
     for host in proxies.values():
@@ -178,7 +177,6 @@ def test_a_stop_in_good_order(proxies: dict[str, Host], answers: Callable[[], bo
     stays(proxies, new)
 
 
-@pytest.mark.soak
 @pytest.mark.parametrize(
     "done",
     ["systemctl kill --signal=KILL keepalived", "systemctl restart systemd-networkd", f"ip address del {ADDRESS}/32 dev gateway"],
@@ -198,7 +196,6 @@ def test_it_comes_back_by_itself(proxies: dict[str, Host], answers: Callable[[],
     stays(proxies, holders(proxies)[0])
 
 
-@pytest.mark.soak
 def test_two_that_do_not_hear_each_other_are_named_and_agree_again(
     proxies: dict[str, Host], answers: Callable[[], bool], holder: str
 ) -> None:
