@@ -78,7 +78,7 @@ class Controller:
     def play(self, playbook: str, *arguments: str, **variables: Any) -> Run:
         """By the onions."""
         extra = ("-e", json.dumps(variables)) if variables else ()
-        timeout = 1800 if playbook == "site" else 900
+        timeout = 3600 if playbook == "site" else 900
         return play(
             f"playbooks/{playbook}.yml", *arguments, *extra, inventory=self.by_onion, env=self.env, timeout=timeout
         )
