@@ -28,6 +28,7 @@ from ansible_collections.bcm.datacenter.plugins.module_utils._tor import open_co
 from ansible_collections.bcm.datacenter.plugins.modules.onion_probe import go  # noqa: E402
 
 SERVERS = ("rack-1", "rack-2", "rack-3")
+PROXYHOSTS = {"proxyhost-1", "proxyhost-2", "proxyhost-3"}
 # A network that nobody is in.
 NOWHERE = ["TestingTorNetwork 1", f"DirAuthority nobody orport=1 v3ident={'0123' * 10} 127.0.0.1:1 {'4567' * 10}"]
 # Before the server's own firewall, so that what stands already is cut, too.
@@ -175,7 +176,7 @@ def test_plays_go_by_the_onions(controller: Controller, playbook: str) -> None:
 
 
 def test_what_is_declared_arrives_by_the_onions(controller: Controller) -> None:
-    """A domain that packages may come from: the whole site is gone through, and one instance changes."""
+    """A domain that packages may come from: the whole site is gone through, and the proxyhosts change."""
     file = controller.by_onion / "site.bcm.yml"
     before = file.read_text()
     inside = ("lxc", "--project", "bcm-rack", "exec", "proxyhost-1", "--")
@@ -187,11 +188,11 @@ def test_what_is_declared_arrives_by_the_onions(controller: Controller) -> None:
     finally:
         file.write_text(before)
     assert run.status == 0, run.failures or run.text[-3000:]
-    assert {host for host, _task in run.changed} == {"proxyhost-1"}
+    assert {host for host, _task in run.changed} == PROXYHOSTS
     assert on("rack-1", *squid)
     back = controller.play("gateway")
     assert back.status == 0, back.failures or back.text[-3000:]
-    assert {host for host, _task in back.changed} == {"proxyhost-1"}
+    assert {host for host, _task in back.changed} == PROXYHOSTS
     assert not on("rack-1", *squid, check=False)
     # Nobody has come by another way; a connection that stands need not have been made anew.
     assert set().union(*(logins(server, begun) for server in SERVERS)) <= {"127.0.0.1"}
