@@ -375,7 +375,8 @@ KAFKA = Keys(
                 fields={
                     "writes": ListOf(about="Topics that it may write to.", item=_RIGHT),
                     "reads": ListOf(
-                        about="Topics that it may read, in consumer groups that begin with its name.", item=_RIGHT
+                        about="Topics that it may read, in the consumer group of its name and in those that begin with its name and a dot.",
+                        item=_RIGHT,
                     ),
                 }
             ),
