@@ -360,9 +360,19 @@ def _stacks(data: Mapping[str, Any]) -> dict[str, Any]:
         result["kafka"] = {
             **kafka,
             "version": kafka["version"] or data["versions"].get("kafka"),
+            "memory": kafka["memory"] or _kafka_memory(data),
             "volume": dict(_kafka.VOLUME),
         }
     return result
+
+
+def _kafka_memory(data: Mapping[str, Any]) -> str:
+    """Half of the memory of the smallest instance, for all processes of Kafka on it."""
+    kafka = data["stacks"]["kafka"]
+    tiers = [name for name in (kafka["tier"], kafka["controllers"]) if name]
+    least = min(_sizes.to_bytes(data["tiers"][name]["size"]["memory"]) for name in tiers)
+    processes = 2 if kafka["tier"] == kafka["controllers"] else 1
+    return _sizes.to_text(least // (2 * processes) // _sizes.MIB * _sizes.MIB)
 
 
 def _mirrors(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -368,7 +368,7 @@ KAFKA = Keys(
         ),
         "clients": MapOf(
             about="Who may use it beside the site itself. Each gets a certificate, which lies among the site's secrets as "
-            "`tls-kafka-NAME`.",
+            "`tls-kafka-client-NAME`.",
             keys=_kafka.CLIENT,
             key_allows="a small letter, then at most 39 small letters, digits or dashes",
             item=Keys(

@@ -28,7 +28,7 @@ def test_it_comes_with_a_site_and_stands_on_the_managers(site):
     assert [volume["name"] for volume in found.hosts["manager-1"]["bcm_volumes"]] == ["registry", "kafka"]
     assert found.hosts["web-1"]["bcm_volumes"] == []
     stack = found.variables["bcm_stacks"]["kafka"]
-    assert (stack["tier"], stack["controllers"], stack["version"], stack["memory"]) == ("manager", None, None, None)
+    assert (stack["tier"], stack["controllers"], stack["version"], stack["memory"]) == ("manager", None, None, "1GiB")
     assert set(stack["topics"]) == set(_kafka.TOPICS)
     assert stack["topics"]["audit"]["retention"] == "400d"
     assert found.variables["bcm_mirrors"]["downloads"]["kafka"] == _kafka.DOWNLOADS
@@ -64,6 +64,20 @@ def test_the_version_of_the_stack_comes_first(site):
 
     assert version({"versions": {"kafka": "4.3.0"}}) == "4.3.0"
     assert version({"versions": {"kafka": "4.3.0"}, **kafka(version="4.3.1")}) == "4.3.1"
+
+
+@pytest.mark.parametrize(
+    ("settings", "memory"),
+    [
+        ({}, "2GiB"),
+        ({"memory": "1GiB"}, "1GiB"),
+        ({"controllers": "manager"}, "1GiB"),
+        ({"tier": "bus", "controllers": "manager"}, "1536MiB"),
+    ],
+)
+def test_memory_is_half_of_the_smallest_instance_s(site, settings, memory):
+    tiers = {"manager": {"size": {"memory": "4GiB"}}, "bus": {"size": {"memory": "3GiB"}}}
+    assert site({**kafka(**settings), "tiers": tiers}).variables["bcm_stacks"]["kafka"]["memory"] == memory
 
 
 def test_numbers_of_instances_are_one_of_a_kind(site):
