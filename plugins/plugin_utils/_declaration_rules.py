@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from ansible_collections.bcm.datacenter.plugins.module_utils import _sizes
 
 from . import _addresses, _chains, _kafka
+from ._declaration_file import KeyPath
 from ._declaration_kinds import Check, suggestion
 
 Data = dict[str, Any]
@@ -420,7 +421,8 @@ def kafka_hosts(data: Mapping[str, Any], tier: str, hosts: list[Any]) -> list[An
     if kafka["tier"] == tier:
         return list(hosts)
     if kafka["controllers"] == tier:
-        most = _kafka.controllers(data["tiers"][tier]["count"])
+        # A count that was refused is none.
+        most = _kafka.controllers(data["tiers"][tier]["count"] or 1)
         return [host for position, host in enumerate(hosts, 1) if (host if isinstance(host, int) else position) <= most]
     return []
 
@@ -445,26 +447,31 @@ _BESIDE_KAFKA = 512 * _sizes.MIB
 
 
 def _kafka_stack(data: Data, check: Check) -> None:
-    kafka, path = data["stacks"]["kafka"], ("stacks", "kafka")
+    kafka = data["stacks"]["kafka"]
+    path: KeyPath = ("stacks", "kafka")
     if not kafka["enabled"] or not check.sound(path, ("tiers",)):
         return
     for tier in dict.fromkeys(filter(None, (kafka["tier"], kafka["controllers"]))):
         _kafka_memory(data, tier, check)
-    for at, version in (((*path, "version"), kafka["version"]), (("versions", "kafka"), data["versions"].get("kafka"))):
+    versions: dict[KeyPath, str | None] = {
+        (*path, "version"): kafka["version"],
+        ("versions", "kafka"): data["versions"].get("kafka"),
+    }
+    for at, version in versions.items():
         if version and check.sound(at) and _kafka.release(version) < _kafka.OLDEST:
             check.refuse(at, version, "is too old: its controllers do not join by themselves", "4.2 or later")
     signers, wanted = kafka["signers"], kafka["signatures"]
     if signers and wanted and wanted > len(signers):
         check.refuse((*path, "signatures"), wanted, f"there are {len(signers)} signers", f"at most {len(signers)}")
     for name, rights in kafka["clients"].items():
-        at = (*path, "clients", name)
+        client = (*path, "clients", name)
         if name in (*_kafka.CLIENTS, _kafka.NODE, _kafka.ADMIN):
-            check.refuse(at, None, "is who the site itself is there", "another name", shows_value=False)
+            check.refuse(client, None, "is who the site itself is there", "another name", shows_value=False)
         for key in ("writes", "reads"):
             for position, topic in enumerate(rights[key]):
                 if not topic.endswith("*") and topic not in kafka["topics"]:
                     problem = f"is no topic of this site{suggestion(topic, kafka['topics'])}"
-                    check.refuse((*at, key, position), topic, problem, ", ".join(kafka["topics"]))
+                    check.refuse((*client, key, position), topic, problem, ", ".join(kafka["topics"]))
     brokers = data["tiers"][kafka["tier"]]["count"]
     least = _kafka.volume_minimum(kafka["topics"], brokers)
     if _sizes.to_bytes(kafka["volume_size"]) < least:

@@ -198,7 +198,9 @@ def names(member: Member, members: Sequence[Member]) -> str:
     found = {}
     for other in members:
         found[other["dns"]] = "127.0.0.1" if alone and other["host"] == member["host"] else other["address"]
-    return "".join(f"{address} {name}\n" for name, address in sorted(found.items()))
+    lines = "".join(f"{address} {name}\n" for name, address in sorted(found.items()))
+    # Its container's own name, which Java asks for.
+    return f"127.0.0.1 localhost {member['name']}\n{lines}"
 
 
 def heap(memory: int) -> int:

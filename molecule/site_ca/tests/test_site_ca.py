@@ -64,8 +64,11 @@ def test_the_authority_speaks_for_its_domain_alone(leader: Host) -> None:
 
 @pytest.mark.parametrize(
     ("served", "subject", "uses"),
-    [("web", "web.home.bcm.internal", ["sslserver"]), ("reader", "log-reader", ["sslclient"])]
-    + [("node", "kafka-node", ["sslserver", "sslclient"])],
+    [
+        ("web", "web.home.bcm.internal", ["sslserver"]),
+        ("reader", "log-reader", ["sslclient"]),
+        ("node", "kafka-node", ["sslserver", "sslclient"]),
+    ],
 )
 def test_a_certificate_is_for_what_it_was_asked_for_and_says_whose_it_is(
     leader: Host, served: str, subject: str, uses: list[str]

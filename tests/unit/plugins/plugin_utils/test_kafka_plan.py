@@ -78,7 +78,11 @@ def test_controllers_of_their_own():
 
 def test_a_member_finds_itself_within_its_container_and_its_neighbour_on_the_host():
     names = plan(settings())["names"]["manager-2"]
-    assert names == "10.0.0.1 manager-1.x.internal\n127.0.0.1 manager-2.x.internal\n10.0.0.3 manager-3.x.internal\n"
+    assert (
+        names
+        == "127.0.0.1 localhost manager-2\n"
+        + "10.0.0.1 manager-1.x.internal\n127.0.0.1 manager-2.x.internal\n10.0.0.3 manager-3.x.internal\n"
+    )
     # Two on one host: each is in a container of its own.
     assert "10.0.0.1 manager-1.x.internal\n" in plan(settings(members=APART))["names"]["manager-1"]
 
