@@ -664,19 +664,24 @@ def _pool(data: Data, check: Check) -> None:
         return
     room = _sizes.to_bytes(pool["size"]) * len(data["endpoints"])
     wanted = _sizes.to_bytes(data["registry"]["volume_size"])
+    of_kafka = 0
     for tier, settings in data["tiers"].items():
         wanted += settings["count"] * sum(_sizes.to_bytes(volume["size"]) for volume in settings["volumes"])
         bitcoin = data["stacks"]["bitcoin"]
         if bitcoin and bitcoin["tier"] == tier and data["chain"] in _chains.CHAINS:
             wanted += settings["count"] * _sizes.to_bytes(bitcoin["volume_size"] or default_volume(data))
         kafka = kafka_hosts(data, tier, list(range(1, settings["count"] + 1)))
-        wanted += len(kafka) * _sizes.to_bytes(data["stacks"]["kafka"]["volume_size"])
+        of_kafka += len(kafka) * _sizes.to_bytes(data["stacks"]["kafka"]["volume_size"])
+    wanted += of_kafka
     if wanted > room:
+        # A site has Kafka without anybody having asked for it.
+        share = f", {_gib(of_kafka)} of it Kafka's" if of_kafka else ""
+        without = ", or stacks: {kafka: {enabled: false}}" if wanted - of_kafka <= room else ""
         check.refuse(
             ("pool", "size"),
             pool["size"],
-            f"the volumes that are declared hold {_gib(wanted)} when full",
-            f"at least {_gib(-(-wanted // len(data['endpoints'])))}, or smaller volumes",
+            f"all volumes hold {_gib(wanted)} when full{share}",
+            f"at least {_gib(-(-wanted // len(data['endpoints'])))}, or smaller volumes{without}",
         )
 
 

@@ -156,6 +156,11 @@ def test_numbers_of_instances_are_one_of_a_kind(site):
             "tiers.manager.volumes[0].path = /srv/kafka: belongs to the stack kafka; allowed: another path",
         ),
         (
+            {"pool": {"size": "30GiB"}},
+            "pool.size = 30GiB: all volumes hold 35GiB when full, 30GiB of it Kafka's; allowed: at least 35GiB, or smaller volumes, "
+            "or stacks: {kafka: {enabled: false}}",
+        ),
+        (
             {"endpoints": [{"name": "kafka_nodes", "connection": "local"}]},
             "endpoints[0].name = kafka_nodes: has the wrong form",
         ),
@@ -165,6 +170,19 @@ def test_refused(wrong, content, words):
     said = wrong(content)
     assert len(said) == 1, said
     assert words in said[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({}, "all volumes hold 50GiB when full, 30GiB of it Kafka's"),
+        (kafka(enabled=False), "all volumes hold 20GiB when full"),
+    ],
+)
+def test_a_pool_that_would_be_too_small_without_kafka_is_not_helped_by_turning_it_off(wrong, content, words):
+    (said,) = wrong({"pool": {"size": "15GiB"}, "registry": {"volume_size": "20GiB"}, **content})
+    assert f"pool.size = 15GiB: {words}; " in said
+    assert said.endswith("or smaller volumes")
 
 
 def test_sizes_add_up():
