@@ -1,0 +1,60 @@
+# Copyright (c) 2026, the Bitcoin Cache Machine authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the role says: /etc/bcm/shipper/config.json."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bcm_shipper.ledger import Limit
+
+CONFIG = "/etc/bcm/shipper/config.json"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where this host is, where its lines go, and what is special of them."""
+
+    site: str
+    host: str
+    tier: str
+    brokers: tuple[str, ...]
+    topics: dict[str, str]
+    bus_services: tuple[str, ...] = ()
+    bus_units: tuple[str, ...] = ("bcm-shipper.service",)
+    audit: tuple[str, ...] = ()
+    limits: tuple[Limit, ...] = ()
+    redact: tuple[str, ...] = ()
+    from_now: bool = False
+    # Seconds after which a line that is not sent is late, and in which a loss is something to look at.
+    late: int = 60
+    lost_for: int = 86400
+    state: str = "/var/lib/bcm-shipper/state.json"
+    runtime: str = "/run/bcm-shipper/status.json"
+    # A directory of journals instead of those of this machine.
+    journal: str | None = None
+    # Names of files: of the credentials that systemd hands over, or whole paths.
+    certificate: str = "certificate"
+    key: str = "key"
+    authority: str = "authority"
+    # Further options of librdkafka.
+    client: dict[str, Any] | None = None
+
+    def secret(self, name: str) -> str:
+        return str(Path(os.environ.get("CREDENTIALS_DIRECTORY", "/etc/bcm/shipper")) / name)
+
+
+def settings_from(said: dict[str, Any]) -> Settings:
+    lists = {name: tuple(value) for name, value in said.items() if isinstance(value, list) and name != "limits"}
+    limits = tuple(Limit(limit["source"], limit["lines"], limit["seconds"]) for limit in said.get("limits", []))
+    return Settings(**{**said, **lists, "limits": limits})
+
+
+def load(path: str | None = None) -> Settings:
+    text = Path(path or os.environ.get("BCM_SHIPPER_CONFIG", CONFIG)).read_text(encoding="utf-8")
+    return settings_from(json.loads(text))
