@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
@@ -68,7 +69,13 @@ class Lost(NamedTuple):
 
     entries: int
     # Over a restart of the machine the numbers begin anew: then they are this many at least.
-    exact: bool
+    exact: bool = True
+    # They are there and cannot be read.
+    damaged: bool = False
+
+
+class DamagedError(Exception):
+    """An entry cannot be read, or not all of it: of a file that journald removes it makes zeros first."""
 
 
 def entry_of(fields: dict[str, Any]) -> Entry:
@@ -96,6 +103,8 @@ class Journal:
         self.tail = tail
         self.reader = self.open()
         self.waiting: list[Entry | Lost] = []
+        # Whether an entry that lacks what each one has is taken for what it is.
+        self.strange = False
         if last is not None:
             self.waiting = self.resume()
         else:
@@ -132,25 +141,60 @@ class Journal:
         """The next entry, how many are missing before it, or nothing, if there are no more for now."""
         if self.waiting:
             return self.waiting.pop(0)
-        # Where one file ends there may be another, of which the reader knows when it has looked.
-        fields = self.reader.get_next() or (self.reader.process() and self.reader.get_next())
-        if not fields:
+        try:
+            entry = self.step()
+        except DamagedError:
+            return self.read_anew()
+        if entry is None:
             self.tail = self.last or self.tail
             return None
-        entry = entry_of(fields)
         if self.last is not None and not entry.position.follows(self.last):
-            # One that came with a file which this reader has not seen yet, or one that is gone.
+            return self.read_anew()
+        self.last = entry.position
+        return entry
+
+    def step(self) -> Entry | None:
+        try:
+            # Where one file ends there may be another, of which the reader knows when it has looked.
+            fields = self.reader.get_next() or (self.reader.process() and self.reader.get_next())
+        except OSError as exc:
+            if exc.errno == errno.EBADMSG:
+                raise DamagedError from exc
+            raise
+        if not fields:
+            return None
+        # Python's library is silent about fields that it could not read. These each entry has that journald takes.
+        if "MESSAGE" not in fields or "_TRANSPORT" not in fields:
+            if self.strange:
+                return entry_of(fields)
+            raise DamagedError
+        return entry_of(fields)
+
+    def read_anew(self) -> Entry | Lost | None:
+        """What comes next is not what was expected: it came with a file that this reader has not seen yet, it is gone, or it
+        is damaged. With a look at all files it is known which."""
+        if self.last is not None:
             self.reader.close()
             self.reader = self.open()
             self.waiting = self.resume()
             if self.waiting:
                 return self.waiting.pop(0)
-            fields = self.reader.get_next()
-            if not fields:
-                return None
-            entry = entry_of(fields)
+        damaged = 0
+        self.strange = True
+        while True:
+            try:
+                entry = self.step()
+                break
+            except DamagedError:
+                damaged += 1
+        self.strange = False
+        if entry is None:
+            return None
         self.last = entry.position
-        return entry
+        if not damaged:
+            return entry
+        self.waiting = [entry]
+        return Lost(damaged, damaged=True)
 
 
 def end_of(opener: Callable[[], Reader]) -> Entry | None:

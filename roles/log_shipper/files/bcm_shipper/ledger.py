@@ -13,12 +13,14 @@ from typing import Any, NamedTuple
 # Who logs under ever new names does not make the state grow without end.
 MOST_SOURCES = 1000
 OTHERS = "other"
+# Records that may be under way at once.
+MOST_UNDER_WAY = 20_000
 
 
 class Source(NamedTuple):
     """What is known of one source after one of its lines."""
 
-    # Of the last line that was sent.
+    # How many of its lines were sent.
     number: int = 0
     # The time of its limit that it is in, in whole intervals since 1970, its lines in it, and how many of them were left out.
     window: int = 0
@@ -39,9 +41,12 @@ class Limit(NamedTuple):
 class Ledger:
     """The sources by their names, CLASS/SOURCE."""
 
-    def __init__(self, sources: Mapping[str, Source] | None = None, limits: tuple[Limit, ...] = ()) -> None:
+    def __init__(
+        self, sources: Mapping[str, Source] | None = None, limits: tuple[Limit, ...] = (), skipped: int = 0
+    ) -> None:
         self.sources = dict(sources or {})
         self.limits = limits
+        self.skipped = skipped
         self.found: dict[str, Limit | None] = {}
         # Of which lines were left out that nobody was told of yet.
         self.behind = {name for name, source in self.sources.items() if source.left_out}
@@ -101,7 +106,12 @@ class Ledger:
     def next_number(self, name: str) -> int:
         source = self.sources.get(name, Source())
         self.sources[name] = source._replace(number=source.number + 1)
-        return source.number + 1
+        return source.number + 1 + self.skipped
+
+    def skip(self, entries: int) -> None:
+        """Entries are missing: numbers go on further up. Some of the missing ones may have been under way with the next numbers,
+        and may even have arrived; no other line gets these."""
+        self.skipped += entries + MOST_UNDER_WAY
 
 
 def sources_from(kept: Mapping[str, Any]) -> dict[str, Source]:

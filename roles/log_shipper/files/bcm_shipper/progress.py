@@ -31,6 +31,8 @@ class State:
     redacted: int = 0
     left_out: int = 0
     lost: int = 0
+    # By which numbers are higher than what was counted, because entries were lost.
+    skipped: int = 0
     # Since 1970; 0 is never.
     lost_at: float = 0
 
@@ -43,6 +45,7 @@ class State:
             "redacted": self.redacted,
             "left_out": self.left_out,
             "lost": self.lost,
+            "skipped": self.skipped,
             "lost_at": self.lost_at,
             "sources": self.sources,
         }
@@ -55,7 +58,7 @@ def state_from(said: Mapping[str, Any]) -> State:
         position=position_of(said["position"]) if said["position"] else None,
         tail=position_of(said["tail"]) if said["tail"] else None,
         sources=sources_from(said["sources"]),
-        **{name: said[name] for name in ("sent", "redacted", "left_out", "lost", "lost_at")},
+        **{name: said[name] for name in ("sent", "redacted", "left_out", "lost", "skipped", "lost_at")},
     )
 
 
@@ -81,16 +84,14 @@ def keep(path: str, state: State) -> None:
 class Ticket:
     """Something that has to be done before the position may move beyond it."""
 
-    __slots__ = ("count", "done", "name", "position", "redacted", "size", "source", "what")
+    __slots__ = ("changes", "done", "name", "position", "size", "source")
 
-    def __init__(self, name: str, source: Source | None, what: str, count: int = 1, redacted: int = 0) -> None:
+    def __init__(self, name: str, source: Source, **changes: float) -> None:
         self.done = False
         self.name = name
         self.source = source
-        # What is counted when it is done: sent, left_out, lost.
-        self.what = what
-        self.count = count
-        self.redacted = redacted
+        # What is counted when it is done, by its name in the state.
+        self.changes = changes
         self.size = 0
         # Of an entry, with the last of its tickets.
         self.position: Position | None = None
@@ -118,10 +119,9 @@ class Progress:
             ticket = tickets.popleft()
             moved = True
             self.bytes -= ticket.size
-            if ticket.source is not None:
-                state.sources[ticket.name] = ticket.source
+            state.sources[ticket.name] = ticket.source
             if ticket.position is not None:
                 state.position = ticket.position
-            state.redacted += ticket.redacted
-            setattr(state, ticket.what, getattr(state, ticket.what) + ticket.count)
+            for what, more in ticket.changes.items():
+                setattr(state, what, getattr(state, what) + more)
         return moved

@@ -174,7 +174,11 @@ class Records:
     def lost(self, lost: Lost, before: Entry) -> Record:
         """What there is to say where entries were removed before they were read."""
         count = f"{lost.entries} entries" if lost.exact else f"Entries, {lost.entries} of them at least,"
-        words = f"{count} of the journal of this host were removed, because it has reached its size, before they could be sent."
+        cause = (
+            "cannot be read" if lost.damaged else "were removed, because it had reached its size, before Kafka had them"
+        )
+        words = f"{count} of this host's journal {cause}."
+        self.ledger.skip(lost.entries)
         name = f"system/{OWN_SOURCE}"
         return self.own(name, "lost", words, CRITICAL, lost.entries, before.position, before.microseconds)
 

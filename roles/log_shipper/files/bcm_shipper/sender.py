@@ -8,15 +8,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
+from bcm_shipper.ledger import MOST_UNDER_WAY
 from bcm_shipper.progress import Ticket
 from bcm_shipper.records import Record
-from bcm_shipper.settings import Settings
-
-# Records and bytes that may be under way.
-MOST_RECORDS = 20_000
-MOST_BYTES = 32 << 20
+from bcm_shipper.settings import Settings, directory
 
 
 class SetbackError(Exception):
@@ -54,9 +52,9 @@ def options(settings: Settings) -> dict[str, Any]:
         "bootstrap.servers": ",".join(settings.brokers),
         "client.id": f"bcm-shipper-{settings.host}",
         "security.protocol": "ssl",
-        "ssl.ca.location": settings.secret(settings.authority),
-        "ssl.certificate.location": settings.secret(settings.certificate),
-        "ssl.key.location": settings.secret(settings.key),
+        "ssl.ca.location": str(directory() / "authority.pem"),
+        "ssl.certificate.location": str(directory() / "certificate.pem"),
+        "ssl.key.location": str(directory() / "key.pem"),
         "ssl.endpoint.identification.algorithm": "https",
         "acks": "all",
         "enable.idempotence": True,
@@ -74,7 +72,7 @@ def options(settings: Settings) -> dict[str, Any]:
         "partitioner": "murmur2_random",
         "compression.type": "lz4",
         "linger.ms": 50,
-        "queue.buffering.max.messages": MOST_RECORDS * 2,
+        "queue.buffering.max.messages": MOST_UNDER_WAY * 2,
         **(settings.client or {}),
     }
 
@@ -142,10 +140,9 @@ class Sender:
         if self.failure:
             raise SetbackError(self.failure)
 
-    def flush(self, seconds: float) -> None:
-        self.producer.flush(seconds)
-
     def give_up(self) -> None:
         """Nothing of this client's is to arrive after what the next one sends."""
-        self.producer.purge()
-        self.producer.flush(1)
+        # It says that what was purged is missing now, which is what was meant.
+        with suppress(Exception):
+            self.producer.purge()
+            self.producer.flush(1)

@@ -14,13 +14,15 @@ from pathlib import Path
 
 from bcm_shipper import progress
 from bcm_shipper.journal import Entry, Journal, Lost, Reader, end_of
-from bcm_shipper.ledger import Ledger
+from bcm_shipper.ledger import MOST_UNDER_WAY, Ledger
 from bcm_shipper.progress import Progress, State, Ticket
 from bcm_shipper.records import LeftOut, Record, Records
-from bcm_shipper.sender import MOST_BYTES, MOST_RECORDS, Sender, Trouble
+from bcm_shipper.sender import Sender, Trouble
 from bcm_shipper.settings import Settings
 
 AT_ONCE = 500
+# Bytes that may be under way.
+MOST_BYTES = 32 << 20
 # Seconds: how often the state is kept at most, how often somebody who asks is told something new at least, how long lines of
 # the bus itself wait for others, how long what is under way may take to arrive when all of this stops, and how often the
 # journal's end is looked at while it is far away.
@@ -45,7 +47,7 @@ class Session:
         self.opener = opener
         self.state = self.begin()
         self.progress = Progress(self.state)
-        self.ledger = Ledger(self.state.sources, settings.limits)
+        self.ledger = Ledger(self.state.sources, settings.limits, self.state.skipped)
         self.records = Records(settings, self.ledger)
         self.journal = Journal(opener, self.state.position, self.state.tail)
         self.held: deque[tuple[Record, Ticket]] = deque()
@@ -85,7 +87,7 @@ class Session:
     def advance(self) -> int:
         """Read what there is room for, send it, and see what has arrived; how many entries were read."""
         read = 0
-        while read < AT_ONCE and len(self.progress.tickets) < MOST_RECORDS and self.progress.bytes < MOST_BYTES:
+        while read < AT_ONCE and len(self.progress.tickets) < MOST_UNDER_WAY and self.progress.bytes < MOST_BYTES:
             item = self.journal.read()
             if item is None:
                 break
@@ -109,16 +111,18 @@ class Session:
             self.lost = item
             return
         if self.lost is not None:
+            before = self.ledger.skipped
             record = self.records.lost(self.lost, item)
             self.state.lost_at = time.time()
-            self.submit(record, Ticket(record.name, record.source, "lost", self.lost.entries))
+            changes = {"lost": self.lost.entries, "skipped": self.ledger.skipped - before}
+            self.submit(record, Ticket(record.name, record.source, **changes))
             self.lost = None
         for made in self.records.of(item):
             if isinstance(made, LeftOut):
-                ticket = self.progress.add(Ticket(made.name, made.source, "left_out"))
+                ticket = self.progress.add(Ticket(made.name, made.source, left_out=1))
                 ticket.done = True
             else:
-                ticket = self.submit(made, Ticket(made.name, made.source, "sent", redacted=made.redacted))
+                ticket = self.submit(made, Ticket(made.name, made.source, sent=1, redacted=made.redacted))
         ticket.position = item.position
 
     def submit(self, record: Record, ticket: Ticket) -> Ticket:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the Bitcoin Cache Machine authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the role says: /etc/bcm/shipper/config.json."""
+"""What the role says."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ from typing import Any
 
 from bcm_shipper.ledger import Limit
 
-CONFIG = "/etc/bcm/shipper/config.json"
+CONFIG = "config.json"
+
+
+def directory() -> Path:
+    """Configuration, key and certificates are root's. systemd hands a copy of them over to the program that ships."""
+    return Path(os.environ.get("CREDENTIALS_DIRECTORY") or os.environ.get("BCM_SHIPPER", "/etc/bcm/shipper"))
 
 
 @dataclass(frozen=True)
@@ -38,15 +43,8 @@ class Settings:
     runtime: str = "/run/bcm-shipper/status.json"
     # A directory of journals instead of those of this machine.
     journal: str | None = None
-    # Names of files: of the credentials that systemd hands over, or whole paths.
-    certificate: str = "certificate"
-    key: str = "key"
-    authority: str = "authority"
     # Further options of librdkafka.
     client: dict[str, Any] | None = None
-
-    def secret(self, name: str) -> str:
-        return str(Path(os.environ.get("CREDENTIALS_DIRECTORY", "/etc/bcm/shipper")) / name)
 
 
 def settings_from(said: dict[str, Any]) -> Settings:
@@ -55,6 +53,5 @@ def settings_from(said: dict[str, Any]) -> Settings:
     return Settings(**{**said, **lists, "limits": limits})
 
 
-def load(path: str | None = None) -> Settings:
-    text = Path(path or os.environ.get("BCM_SHIPPER_CONFIG", CONFIG)).read_text(encoding="utf-8")
-    return settings_from(json.loads(text))
+def load() -> Settings:
+    return settings_from(json.loads((directory() / CONFIG).read_text(encoding="utf-8")))

@@ -16,7 +16,7 @@ from typing import Any
 from bcm_shipper import progress
 from bcm_shipper.journal import Entry, Journal, Lost, Reader, end_of
 from bcm_shipper.progress import State
-from bcm_shipper.settings import Settings
+from bcm_shipper.settings import Settings, directory
 
 # What is behind is counted so far.
 MOST = 100_000
@@ -88,7 +88,7 @@ def reasons(said: Object, settings: Settings) -> list[str]:
         wrong.append(
             f"the journal has reached its size, and {said['losing']} entries at least were removed before they were sent"
         )
-    if said["lost_at"] and time.time() - said["lost_at"] < settings.lost_for:
+    if said["lost"] and time.time() - said["lost_at"] < settings.lost_for:
         when = day_of(said["lost_at"])
         wrong.append(f"{said['lost']} entries were removed before they were sent, the last ones on {when}")
     if said["certificate_days"] is not None and said["certificate_days"] < DAYS:
@@ -126,8 +126,7 @@ def report(settings: Settings, opener: Callable[[], Reader]) -> Object:
         "error_since": (told or {}).get("error_since", 0),
         "acknowledged": (told or {}).get("acknowledged", 0),
         "under_way": (told or {}).get("under_way", 0),
-        # The one on the disk: root asks, and systemd hands it over to nobody else.
-        "certificate_days": days_left(f"/etc/bcm/shipper/{settings.certificate}.pem"),
+        "certificate_days": days_left(str(directory() / "certificate.pem")),
     }
     wrong = reasons(said, settings)
     return {"ready": not wrong, "reason": "; ".join(wrong), "note": notes(said), **said}
