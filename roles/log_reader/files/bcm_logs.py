@@ -33,7 +33,7 @@ PRIORITIES = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "deb
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 FORMATS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ")
 # Seconds without an answer after which something is wrong.
-PATIENCE = 30.0
+PATIENCE = 15.0
 # Entries that are remembered to know those that come twice.
 REMEMBERED = 200_000
 
@@ -204,17 +204,18 @@ class Bus:
     def on_error(self, error: Any) -> None:
         self.problem = error.str()
 
-    def ask(self, what: Callable[[], Any]) -> Any:
+    def ask(self, what: Callable[..., Any], *about: Any) -> Any:
         try:
-            return what()
+            return what(*about, timeout=PATIENCE)
         except Exception as exc:
-            raise LogsError(f"Kafka at {self.brokers} does not answer: {self.problem or exc}") from exc
+            said = exc.args[0].str() if exc.args and hasattr(exc.args[0], "str") else exc
+            raise LogsError(f"Kafka at {self.brokers} does not answer: {self.problem or said}") from exc
 
     def partitions(self, since: float | None) -> list[Any]:
         """Each partition at its first line after SINCE, or behind its last one."""
         from confluent_kafka import OFFSET_END, TopicPartition
 
-        known = self.ask(lambda: self.consumer.list_topics(timeout=PATIENCE)).topics
+        known = self.ask(self.consumer.list_topics).topics
         missing = [topic for topic in self.topics if topic not in known or known[topic].error is not None]
         if missing:
             raise LogsError(f"Kafka has no topic {', '.join(missing)}, or does not let you read it")
@@ -225,7 +226,7 @@ class Bus:
             return places
         for place in places:
             place.offset = int(max(0.0, since) * 1000)
-        found: list[Any] = self.ask(lambda: self.consumer.offsets_for_times(places, timeout=PATIENCE))
+        found: list[Any] = self.ask(self.consumer.offsets_for_times, places)
         return found
 
     def window(self, since: float, until: float, late: float) -> Iterator[bytes]:
@@ -233,7 +234,7 @@ class Bus:
         places = self.partitions(since)
         ends = {}
         for place in places:
-            low, high = self.ask(lambda place=place: self.consumer.get_watermark_offsets(place, timeout=PATIENCE))
+            low, high = self.ask(self.consumer.get_watermark_offsets, place)
             # A negative offset says that there is nothing after that time.
             if place.offset >= 0 and high > max(low, place.offset):
                 ends[place.topic, place.partition] = high

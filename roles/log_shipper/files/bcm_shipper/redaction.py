@@ -13,7 +13,7 @@ MARK = "[redacted]"
 # Lines of a key that follow its beginning, if its end never comes.
 LONGEST_KEY = 200
 
-VALUE = r"""(?:"[^"]*"|'[^']*'|[^\s"',;&)\]}]+)"""
+VALUE = r"""(?:"[^"]*"|'[^']*'|[^\s"',;&]+)"""
 NAME = r"(?:pass(?:word|wd|phrase)|secret|token|macaroon|api[_-]?key|private[_-]?key|mnemonic|seed[_-]?phrase)"
 
 
