@@ -186,7 +186,7 @@ class Bus:
             {
                 "bootstrap.servers": ",".join(config["brokers"]),
                 "client.id": "bcm-logs",
-                "group.id": "log-reader-bcm-logs",
+                "group.id": "log-reader.bcm-logs",
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
                 "allow.auto.create.topics": False,
