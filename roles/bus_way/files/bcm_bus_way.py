@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import functools
 import http.client
 import json
 import os
@@ -173,7 +174,7 @@ class Way:
     async def listen(self) -> None:
         servers = []
         for broker in self.config["brokers"]:
-            client = lambda reader, writer, broker=broker: self.pass_on(broker, reader, writer)  # noqa: E731
+            client = functools.partial(self.pass_on, broker)
             servers.append(await asyncio.start_server(client, broker["listen"], broker["port"]))
         await asyncio.gather(*(server.serve_forever() for server in servers))
 

@@ -48,8 +48,10 @@ def serving(answer: bytes | None) -> Iterator[tuple[int, list[bytes]]]:
                             connection.sendall(answer)
 
         threading.Thread(target=serve, daemon=True).start()
-        yield server.getsockname()[1], heard
-        server.shutdown(socket.SHUT_RDWR)
+        try:
+            yield server.getsockname()[1], heard
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
 
 
 def service(port: int, **changes: Any) -> Object:

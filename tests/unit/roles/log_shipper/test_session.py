@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from bcm_shipper import progress, session
@@ -148,7 +149,7 @@ def test_nothing_is_lost_however_often_it_is_killed(
 def test_the_state_is_whole_when_writing_it_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "state.json"
     progress.keep(str(path), progress.State(sent=1))
-    monkeypatch.setattr(progress.os, "fsync", lambda _file: (_ for _ in ()).throw(OSError("no space")))
+    monkeypatch.setattr(progress.os, "fsync", Mock(side_effect=OSError("no space")))
     with pytest.raises(OSError, match="no space"):
         progress.keep(str(path), progress.State(sent=2))
     assert progress.load(str(path)).sent == 1

@@ -52,8 +52,12 @@ KNOWN: dict[str, list[Any]] = {
 class Kernel:
     """What ip and wg would tell of it."""
 
-    def __init__(self, *links: Object, known: dict[str, list[Any]] = KNOWN, key: str = OWN) -> None:
-        self.links, self.known, self.key = copy.deepcopy(list(links)), copy.deepcopy(known), key
+    def __init__(self, *links: Object, known: dict[str, list[Any]] | None = None, key: str = OWN) -> None:
+        self.links, self.known, self.key = (
+            copy.deepcopy(list(links)),
+            copy.deepcopy(KNOWN if known is None else known),
+            key,
+        )
         self.addresses = {"eth0": ["192.0.2.1/24"], "wg1a2b": ["10.77.48.1/20"]}
         self.routes: list[Object] = [{"dst": "default", "dev": "eth0"}, {"dst": "10.77.48.0/20", "dev": "wg1a2b"}]
         self.way: Object = {"dev": "eth0"}
