@@ -160,7 +160,7 @@ def test_ids_are_new_each_time_and_never_an_option():
     first, second = json.loads(birth(THREE)), json.loads(birth(THREE))
     assert first["id"] != second["id"]
     assert sorted(first["controllers"]) == ["manager-1", "manager-2", "manager-3"]
-    found = [_kafka_plan.new_id() for _ in range(500)]
+    found = [_kafka_plan.new_id() for _each in range(500)]
     assert {len(one) for one in found} == {22}
     assert not [one for one in found if one.startswith("-")]
 
@@ -188,8 +188,8 @@ def known(*numbers):
     return {f"manager-{n}": {"directory": f"d{n}", "roles": BOTH} for n in numbers}
 
 
-def decide(stored, found, members=THREE, rejoin="", cluster=CLUSTER):
-    return formatting(members, cluster, stored, found, 9093, rejoin)
+def decide(stored, found, members=None, rejoin="", cluster=None):
+    return formatting(members or THREE, cluster or CLUSTER, stored, found, 9093, rejoin)
 
 
 def test_a_new_cluster_is_formatted_with_all_its_controllers():
