@@ -47,9 +47,10 @@ class Site:
             return {"failed": True, "msg": str(exc)}
 
     def run(
-        self, args: dict[str, t.Any], candidates: list[str] | None = None, secrets: t.Any = DIRECTORY, **options: t.Any
+        self, args: dict[str, t.Any], candidates: list[str] | None = None, **options: t.Any
     ) -> tuple[dict[str, t.Any], mock.Mock]:
         """The result of a task, and whether the module ran on the host of the task instead."""
+        secrets = options.pop("secrets", DIRECTORY)
         groups = {
             "lxd_candidates": THREE if candidates is None else candidates,
             "lxd_silent": options.pop("silent", []),
@@ -103,7 +104,7 @@ def test_all_endpoints_of_a_site_are_asked(home: Site) -> None:
 def test_where_there_are_no_copies_the_host_of_the_task_is_asked(
     home: Site, candidates: list[str], secrets: t.Any
 ) -> None:
-    _result, own = home.run(WORD, candidates, secrets)
+    _result, own = home.run(WORD, candidates, secrets=secrets)
     own.assert_called_once()
     assert home.asked == []
 
