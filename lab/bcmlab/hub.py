@@ -34,6 +34,8 @@ BUSYBOX_TAGS = ("latest", "stable", "1.37")
 # Debian's own OpenJDK, which no image on the real Hub is called by: nobody shall take it for one of those.
 JAVA_IMAGE = "library/debian-jre"
 JAVA_TAGS = ("13-21", "latest")
+# A slim Debian has no such folder, and Java's package is not installed where it cannot link its manual pages.
+MAN_PAGES = '--essential-hook=mkdir -p "$1/usr/share/man/man1"'
 
 
 def hub_images(cache: Cache, mirrors: Mirrors) -> tuple[Path, bool]:
@@ -65,7 +67,8 @@ def java_image(cache: Cache, mirrors: Mirrors) -> tuple[Path, bool]:
     key = content_key("java image 1", SUITE, arch, *inputs, sources_file(mirrors, SUITE))
 
     def make(folder: Path) -> None:
-        described = {JAVA_IMAGE: _image(folder, arch, [_debian(folder, mirrors, packages)], ["bash"], JAVA_TAGS)}
+        layer = _debian(folder, mirrors, packages, MAN_PAGES)
+        described = {JAVA_IMAGE: _image(folder, arch, [layer], ["bash"], JAVA_TAGS)}
         (folder / "images.json").write_text(json.dumps(described, indent=2) + "\n")
 
     return cache.get_or_make(JAVA_CACHE_KIND, key, make)
