@@ -29,7 +29,7 @@ HEAD = """\
 def recipe(config: Config) -> str:
     """A hash of all that makes the network."""
     files = {name: (content.decode(), mode) for name, (content, mode) in overlay(OVERLAY).items()}
-    return content_key("tornet 1", package_list(NAME), files, config.tornet)
+    return content_key("tornet 2", package_list(NAME), files, config.tornet)
 
 
 def up(lxc: Lxc) -> str:
@@ -42,7 +42,7 @@ def up(lxc: Lxc) -> str:
     did = ""
     if instance is None:
         eth0 = {"type": "nic", "name": "eth0", "network": config.bridge, "ipv4.address": config.tornet}
-        lxc.launch(NAME, IMAGE_ALIAS, {"boot.autostart": "true"}, {"eth0": eth0})
+        lxc.launch(NAME, IMAGE_ALIAS, {}, {"eth0": eth0})
         did = "made"
     elif instance["status"] != "Running":
         lxc("start", NAME)
@@ -50,6 +50,8 @@ def up(lxc: Lxc) -> str:
     if instance is None or instance["config"].get("user.bcm.lab.recipe") != wanted:
         lxc.wait_booted(NAME)
         _provision(lxc)
+        # As earlier ones had it. Where LXD starts anew, what ran runs again, and what was switched off stays so.
+        lxc("config", "unset", NAME, "boot.autostart")
         lxc("config", "set", NAME, f"user.bcm.lab.recipe={wanted}")
         did = did or "brought up to date"
     _wait_agreed(lxc)

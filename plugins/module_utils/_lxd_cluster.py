@@ -14,6 +14,7 @@ import typing as t
 from urllib.parse import urlsplit
 
 from ansible_collections.bcm.datacenter.plugins.module_utils import _lxd_resource as resource
+from ansible_collections.bcm.datacenter.plugins.module_utils import _lxd_server as servers
 from ansible_collections.bcm.datacenter.plugins.module_utils import _lxd_token as tokens
 from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_attempt import attempt, until
 from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_client import (
@@ -207,7 +208,7 @@ def bootstrap(client: LXDClient, name: str, where: Place, timeout: float) -> Non
     """Make a server the first member of a cluster."""
     with attempt(f"make the server the first member {name!r} of a cluster"):
         if where.config:
-            client.patch("/1.0", {"config": where.config})
+            servers.change(client, where.config)
         client.put("/1.0/cluster", {"server_name": name, "enabled": True}, timeout=timeout)
     wait_online(client, name, timeout)
 
@@ -319,12 +320,12 @@ def join(client: LXDClient, name: str, token: str, where: Place, member_config: 
 def _listening_at(client: LXDClient, address: str) -> t.Iterator[None]:
     """Have a server listen at one address only meanwhile."""
     key = "core.https_address"
-    usual = client.get("/1.0")["config"][key]
-    client.patch("/1.0", {"config": {key: address}})
+    usual = servers.read(client)[key]
+    servers.change(client, {key: address})
     try:
         yield
     finally:
-        client.patch("/1.0", {"config": {key: usual}})
+        servers.change(client, {key: usual})
 
 
 def _token_key(client: LXDClient) -> str:

@@ -12,6 +12,7 @@ import dataclasses
 import re
 import typing as t
 
+from ansible_collections.bcm.datacenter.plugins.module_utils import _lxd_flavour as flavours
 from ansible_collections.bcm.datacenter.plugins.module_utils import _lxd_resource as resource
 from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_attempt import attempt
 from ansible_collections.bcm.datacenter.plugins.module_utils._lxd_client import (
@@ -131,10 +132,34 @@ def plan(
     return result
 
 
-def read(client: LXDClient, target: str | None = None) -> tuple[Config, str | None]:
-    """The configuration of a server, or of another member of its cluster, and its ETag."""
-    server, etag = client.get_with_etag("/1.0", target=target)
-    return server.get("config") or {}, etag
+def read(client: LXDClient, target: str | None = None) -> Config:
+    """The configuration of a server, or of another member of its cluster."""
+    return client.get("/1.0", target=target).get("config") or {}
+
+
+def _along(server: t.Mapping[str, t.Any]) -> Config:
+    """What is sent with a change though it stays as it is.
+
+    Where Incus (6.0) refuses a change it undoes it for those of the member's own keys that came with it, and forgets all others,
+    core.https_address among them: it answers nobody from outside any more once it is started again. Keys of all members are not lost.
+    """
+    if not flavours.of(server).incus:
+        return {}
+    return {
+        key: value
+        for key, value in (server.get("config") or {}).items()
+        if isinstance(value, str) and not is_secret(key) and not key.startswith("user.")
+    }
+
+
+def _send(client: LXDClient, server: Config, etag: str | None, changes: Config, target: str | None = None) -> None:
+    """Change a configuration that has just been read."""
+    client.patch("/1.0", {"config": {**_along(server), **changes}}, query={"target": target}, etag=etag)
+
+
+def change(client: LXDClient, changes: Config) -> None:
+    """Change keys of a server, whatever they are now."""
+    _send(client, *client.get_with_etag("/1.0"), changes)
 
 
 def write(
@@ -145,13 +170,13 @@ def write(
     """Read, compare, and send what differs, once more if somebody else wrote in between."""
     what = f"change the configuration of {f'member {target}' if target else 'the server'}"
     for last in (False, True):
-        actual, etag = read(client, target)
-        planned = compute(actual)
+        server, etag = client.get_with_etag("/1.0", target=target)
+        planned = compute(server.get("config") or {})
         if planned.errors or not planned.changes:
             return planned
         try:
             with attempt(f"{what} ({', '.join(sorted(planned.changes))})"):
-                client.patch("/1.0", {"config": planned.changes}, query={"target": target}, etag=etag)
+                _send(client, server, etag, planned.changes, target)
         except LXDPreconditionFailed:
             if last:
                 raise
@@ -163,7 +188,7 @@ def write(
 def read_again(client: LXDClient, target: str | None, planned: Plan, secrets: t.Collection[str]) -> Config:
     """What the server says now. One that listens elsewhere now cannot be asked: it is what was planned."""
     try:
-        return shown(read(client, target)[0], secrets)
+        return shown(read(client, target), secrets)
     except LXDUnreachable:
         if "core.https_address" not in planned.changes or client.socket_path is not None:
             raise

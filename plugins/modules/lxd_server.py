@@ -115,7 +115,7 @@ def run(lxd: LXDModule) -> dict[str, t.Any]:
     if errors:
         raise PlanError(errors)
     if lxd.check_mode:
-        planned = compute(server.read(lxd.client, target)[0])
+        planned = compute(server.read(lxd.client, target))
         after = planned.after
     else:
         planned = server.write(lxd.client, target, compute)

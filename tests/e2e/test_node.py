@@ -110,11 +110,15 @@ class Twin:
         listed = self.ask("docker", "ps", "--quiet", "--no-trunc", "--filter", f"label=bcm.node={self.name}", *options)
         return listed.split()
 
-    def checks(self, container: str) -> list[str]:
-        """How its health checks ended, as far as the engine remembers."""
+    def now(self) -> int:
+        """The time of its host, in whole seconds."""
+        return int(self.ask("date", "+%s"))
+
+    def checks(self, container: str, since: int | None = None) -> list[str]:
+        """How its health checks ended since then or since its start. The engine remembers its last 256 events, whatever of."""
         # In whole seconds, as --until is: it may not lie before --since.
-        since = self.inspect(container)["State"]["StartedAt"].partition(".")[0] + "Z"
-        argv = ["docker", "events", "--since", since, "--until", "0s", "--filter", f"container={container}"]
+        start = str(since or self.inspect(container)["State"]["StartedAt"].partition(".")[0] + "Z")
+        argv = ["docker", "events", "--since", start, "--until", "0s", "--filter", f"container={container}"]
         form = ["--filter", "event=exec_die", "--format", "{{.Actor.Attributes.exitCode}}"]
         return self.ask(*argv, *form).split()
 
@@ -205,8 +209,8 @@ def working(site: Site, conf: str) -> Iterator[Twin]:
         twin.remove()
 
 
-def enough(checks: Callable[[], list[str]], seen: int = 0) -> bool:
-    return len(checks()) >= seen + CHECKS
+def enough(checks: Callable[[], list[str]]) -> bool:
+    return len(checks()) >= CHECKS
 
 
 def answers(twin: Twin, container: str) -> bool:
@@ -270,10 +274,11 @@ def test_a_slow_rpc_is_healthy(site: Site, working: Twin) -> None:
     try:
         said = working.info()
         # What is run in the container by others than the engine ends as its checks do: nothing is, from here on to the last check.
-        checks = functools.partial(working.checks, container)
-        seen = len(checks())
-        wait_for("checks of a node that is slow", functools.partial(enough, checks, seen), 240, every=INTERVAL)
-        ended = checks()[seen:]
+        since = working.now() + 1
+        wait_for("a second of its own", lambda: working.now() > since, 30)
+        checks = functools.partial(working.checks, container, since)
+        wait_for("checks of a node that is slow", functools.partial(enough, checks), 240, every=INTERVAL)
+        ended = checks()
         # Not one answer came meanwhile.
         assert site.run(HOST, *working.cli(container, "-rpcclienttimeout=3", "getblockcount")).returncode != 0
         state = working.inspect(container)["State"]

@@ -39,7 +39,7 @@ def decides(site: RackSite, manager: str) -> None:
 
 
 def at_peace(site: RackSite) -> bool:
-    return site.members() == dict.fromkeys(SERVERS, "Online") and len(site.holders()) == 1
+    return site.takes_for(*SERVERS) == {"Online"} and len(site.holders()) == 1
 
 
 @pytest.mark.parametrize("lost", SERVERS)
@@ -58,7 +58,7 @@ def test_a_server_is_off(site: RackSite, lost: str, tmp_path: Path) -> None:
         (holder,) = site.holders()
         assert holder in left
         assert holder == before or before in gone
-        wait_for("word of the loss", lambda: site.members()[lost] == "Offline", 90)
+        wait_for("word of the loss", lambda: site.takes_for(lost) == {"Offline"}, 90)
         down = {name for name in gone if name in site.engines}
         wait_for("word of the Swarm", lambda: down <= {k for k, v in site.managers(manager).items() if v == "Down"}, 90)
         decides(site, manager)

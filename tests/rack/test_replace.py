@@ -27,7 +27,8 @@ def site() -> RackSite:
 
 def test_a_lost_server_is_replaced(site: RackSite, tmp_path: Path) -> None:
     places = site.places()
-    lost = next(places[name] for name in ("bitcoin-1", "manager-1") if places[name] != SERVERS[0])
+    lost = places["bitcoin-1"]
+    site.through = next(server for server in SERVERS if server != lost)
     gone = sorted(name for name, place in places.items() if place == lost)
     data = [f"{name}-{volume['name']}" for name in gone for volume in site.hostvars[name]["bcm_volumes"]]
     for name in gone:
@@ -39,7 +40,7 @@ def test_a_lost_server_is_replaced(site: RackSite, tmp_path: Path) -> None:
     replace = ("playbooks/replace.yml", "-e", f"endpoint={lost}", "-e", f"confirm={lost}")
 
     lab("rack", "off", lost)
-    wait_for("word of the loss", lambda: site.members()[lost] == "Offline", 90)
+    wait_for("word of the loss", lambda: site.takes_for(lost) == {"Offline"}, 90)
     wait_for("word of the Swarm", lambda: {nodes(site, speaker)[name].split()[0] for name in down} == {"Down"}, 90)
     refused = site.play(*replace)
     assert "Say -e lost_data=accept" in "\n".join(refused.failures), refused.text[-3000:]

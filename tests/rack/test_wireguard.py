@@ -233,7 +233,7 @@ def test_a_server_that_is_switched_on_again_finds_its_way_back(
     server = next(name for name in SERVERS if name not in needed)
     lab("rack", "off", server)
     try:
-        wait_for("word of the loss", lambda: site.members()[server] == "Offline", 90)
+        wait_for("word of the loss", lambda: site.takes_for(server) == {"Offline"}, 90)
         report = encrypted.verify(tmp_path)
         said = {part["cause"] for part in report["parts"] if part["part"] == "WireGuard between the machines"}
         # Keys of a session are good for three minutes: until then it may count as heard of.

@@ -11,7 +11,7 @@ import pytest
 from standing import Run, restart, wait_for
 from testinfra.host import Host
 
-LEG, NEIGHBOUR, INNER = "203.0.113.1", "203.0.113.2", "10.99.0.1"
+LEG, NEIGHBOUR, INNER = "198.19.73.1", "198.19.73.2", "10.99.0.1"
 # Answers every connection at a port, of whichever address.
 SERVE = """
 import socket, sys
@@ -30,10 +30,10 @@ def guest(instance: Callable[[str], Host]) -> Host:
 @pytest.fixture(scope="module")
 def neighbour(instance: Callable[[str], Host], guest: Host) -> Iterator[Host]:
     host = instance("guest-2")
-    host.check_output("ip address replace %s/24 dev eth0", NEIGHBOUR)
+    host.check_output("ip link set lan up; ip address replace %s/24 dev lan", NEIGHBOUR)
     # What is inside, and a way to it that the neighbour makes up.
     guest.check_output(
-        "ip link add inner0 type dummy; ip link set inner0 up; ip address replace %s/32 dev inner0", INNER
+        "ip link add inner0 type bridge; ip link set inner0 up; ip address replace %s/32 dev inner0", INNER
     )
     host.check_output("ip route replace %s/32 via %s", INNER, LEG)
     for one, ports in ((guest, (8080, 8081)), (host, (9000,))):
@@ -54,7 +54,7 @@ def addresses(host: Host) -> str:
 
 def test_it_has_its_address_and_leads_nowhere_else(guest: Host) -> None:
     assert f"{LEG}/24" in addresses(guest)
-    assert guest.check_output("ip -4 route show dev lan").split()[0] == "203.0.113.0/24"
+    assert guest.check_output("ip -4 route show dev lan").split()[0] == "198.19.73.0/24"
     assert len(guest.check_output("ip -4 route show dev lan").splitlines()) == 1
     assert guest.check_output("ip -6 address show dev lan") == ""
 

@@ -226,6 +226,21 @@ def two_that_ask_a_server_of_images_at_once(world: World) -> None:
     assert other in world.run("lxd_instance", name="a", image=image, state="present")["msg"]
 
 
+def members_that_fetch_an_image_at_once(world: World) -> None:
+    race = (
+        "Failed creating image record: Failed saving main image record: "
+        "UNIQUE constraint failed: images.project_id, images.fingerprint"
+    )
+    other = "Failed saving main image record: UNIQUE constraint failed: images.id"
+    world.lxd.route("POST", "/1.0/instances", [operation("lost"), operation("create"), operation("other")])
+    world.lxd.route("GET", "/1.0/operations/lost/wait", state(400, err=race))
+    world.lxd.route("GET", "/1.0/operations/create/wait", state(200))
+    world.lxd.route("GET", "/1.0/operations/other/wait", state(400, err=other))
+    image = {"server": "http://i", "alias": "debian/13"}
+    assert world.run("lxd_instance", name="a", image=image, state="present")["actions"] == ["create"]
+    assert other in world.run("lxd_instance", name="a", image=image, state="present")["msg"]
+
+
 def networks_that_go_at_the_same_time(world: World) -> None:
     race = (
         "Failed to delete bridge children interfaces: Failed to run: ip -d -j link show other: exit status 1 "
@@ -239,6 +254,15 @@ def networks_that_go_at_the_same_time(world: World) -> None:
     assert len(world.lxd.sent("DELETE")) == 3
     assert "in use" in world.run("lxd_network", name="n", state="absent")["msg"]
     assert len(world.lxd.sent("DELETE")) == 4
+
+
+def a_refusal_that_forgets(world: World) -> None:
+    own = {"core.https_address": "[::]:8443"}
+    world.lxd.route("GET", "/1.0", sync({"api_extensions": [], "environment": {"server": "incus"}, "config": own}))
+    world.lxd.route("PATCH", "/1.0", error(400, "cannot set 'no.such.key' to '1': unknown key"))
+    assert "unknown key" in world.run("lxd_server", config={"no.such.key": 1})["msg"]
+    # What it comes with is what it undoes.
+    assert json.loads(world.lxd.requests[-1].body) == {"config": {**own, "no.such.key": "1"}}
 
 
 def a_kill_half_way_is_finished(world: World) -> None:
@@ -430,8 +454,12 @@ TABLE = [
             creation_elsewhere_is_waited_for),
     Failure("Incus 6.0.4", "of two that ask a server of images at once for the first time, one fails", "asks again",
             two_that_ask_a_server_of_images_at_once),
+    Failure("LXD 5.0.2", "of members that fetch an image at once, all but one fail", "asks again, once the image is entered",
+            members_that_fetch_an_image_at_once),
     Failure("Incus 6.0.4", "of two networks that are removed at once, one stays, with an error", "removes it again",
             networks_that_go_at_the_same_time),
+    Failure("Incus 6.0.4", "a server that refuses a change forgets its own keys, core.https_address too", "sends them along",
+            a_refusal_that_forgets, ("lxd_server", "Try what cannot be")),
     Failure("CG lxd_container", "a run that was killed leaves what the next one fails at", "waits for what LXD is at, goes on",
             a_kill_half_way_is_finished),
     Failure("CG lxd_container", "an error of the daemon is taken for absence", "an error, and nothing is made",

@@ -111,3 +111,28 @@ def test_somebody_writes_at_the_same_time(lxd: FakeLXD, client: LXDClient) -> No
     with pytest.raises(LXDPreconditionFailed, match=r"change the configuration of member two \(user.a\)"):
         server.write(client, "two", lambda actual: server.plan({"user.a": 1}, None, actual))
     assert lxd.requests[-1].query == {"target": "two"}
+
+
+def test_incus_is_sent_what_it_would_forget_where_it_refuses_a_change(lxd: FakeLXD, client: LXDClient) -> None:
+    config = {
+        "core.https_address": "[::]:8443",
+        "loki.auth.password": "x",
+        "user.a": "1",
+        "core.metrics_address": "[::1]",
+    }
+    incus = {"environment": {"server": "incus"}, "config": config}
+    lxd.route("GET", "/1.0", sync(incus, ETag="1"))
+    lxd.route("PATCH", "/1.0", sync())
+    planned = server.write(
+        client, None, lambda actual: server.plan({"user.b": 1, "core.metrics_address": None}, None, actual)
+    )
+    assert planned.changes == {"user.b": "1", "core.metrics_address": ""}
+    assert lxd.requests[-1].json == {
+        "config": {"core.https_address": "[::]:8443", "core.metrics_address": "", "user.b": "1"}
+    }
+    # Also by those who do not compare.
+    server.change(client, {"core.https_address": "10.0.0.1"})
+    assert lxd.requests[-1].json == {"config": {"core.https_address": "10.0.0.1", "core.metrics_address": "[::1]"}}
+    lxd.route("GET", "/1.0", sync({**incus, "environment": {"server": "lxd"}}, ETag="2"))
+    server.change(client, {"core.https_address": "10.0.0.1"})
+    assert lxd.requests[-1].json == {"config": {"core.https_address": "10.0.0.1"}}
