@@ -13,8 +13,14 @@ MARK = "[redacted]"
 # Lines of a key that follow its beginning, if its end never comes.
 LONGEST_KEY = 200
 
-VALUE = r"""(?:"[^"]*"|'[^']*'|[^\s"',;&]+)"""
-NAME = r"(?:pass(?:word|wd|phrase)|secret|token|macaroon|api[_-]?key|private[_-]?key|mnemonic|seed[_-]?phrase)"
+# One in quotes, which may have been quoted themselves and need not end; a list or an object; or all up to a space.
+VALUE = r"""(?:\\+"(?:(?!\\*").)*(?:\\+")?|"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|\[[^\]]*\]?|\{[^}]*\}?|[^\s"',;&]+(?:[,;]+[^\s"',;&]+)*)"""
+# What comes before such a name is not looked for: a pattern that begins anywhere takes minutes for one long line.
+NAME = (
+    r"(?:pass(?:word|wd|phrase|code)?|secret(?:[ _-]?access)?(?:[ _-]?key)?|token|macaroon|mnemonic|seed[ _-]?phrase"
+    r"|(?:api|access|auth|encryption|preshared|private|signing)[ _-]?key)"
+)
+IS = r"""\\*["']?\s*[:=]+>?\s*"""
 
 
 class Rule(NamedTuple):
@@ -39,15 +45,17 @@ RULES = (
     Rule(("prv",), re.compile(r"\b[xyztuvYZUV]prv[1-9A-HJ-NP-Za-km-z]{80,}")),
     # What lets a machine into the Swarm, and what unlocks it.
     Rule(("swmtkn-", "swmkey-"), re.compile(r"\b(SWM(?:TKN|KEY)-1-)[A-Za-z0-9+/=-]+"), rf"\1{MARK}"),
-    Rule(("authorization",), re.compile(r"""(?i)(authorization["']?\s*[:=]\s*["']?(?:(?:basic|bearer)\s+)?)[^\s"']+"""), rf"\1{MARK}"),
+    Rule(("authorization",), re.compile(r"""(?i)(authorization["']?\s*[:=]\s*["']?(?:(?:basic|bearer|digest|negotiate|token)\s+)?)[^\s"']+"""), rf"\1{MARK}"),
     Rule(("bearer",), re.compile(r"(?i)\b(bearer\s+)[A-Za-z0-9._~+/-]{16,}=*"), rf"\1{MARK}"),
-    Rule(("://",), re.compile(r"(://[^/\s:@]*:)[^/\s@]+(?=@)"), rf"\1{MARK}"),
+    Rule(("://",), re.compile(r"(://[^/\s:@]*:)[^/\s]+(?=@)"), rf"\1{MARK}"),
+    # The words that a wallet is made of.
     Rule(
-        ("pass", "secret", "token", "macaroon", "key", "mnemonic", "seed"),
-        re.compile(rf"""(?i)(\b[\w.-]*{NAME}["']?\s*[:=]\s*){VALUE}"""),
+        ("mnemonic", "seed"),
+        re.compile(rf"(?i)((?:mnemonic|seed)(?:[ _-]?(?:phrase|words))?{IS})[a-z]+(?:[\s,]+[a-z]+){{11,}}"),
         rf"\1{MARK}",
     ),
-    Rule(("pass", "secret", "token", "macaroon", "key"), re.compile(rf"(?i)((?<!\S)--?[\w-]*{NAME}\s+){VALUE}"), rf"\1{MARK}"),
+    Rule(("pass", "secret", "token", "macaroon", "key", "mnemonic", "seed"), re.compile(rf"(?is)({NAME}{IS}){VALUE}"), rf"\1{MARK}"),
+    Rule(("pass", "secret", "token", "macaroon", "key"), re.compile(rf"(?is)((?<!\S)--?[\w-]*{NAME}\s+){VALUE}"), rf"\1{MARK}"),
 )  # fmt: skip
 HINTS = tuple(dict.fromkeys(hint for rule in RULES for hint in rule.hints))
 BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----")
