@@ -24,6 +24,8 @@ OWN_SOURCE = "bcm-shipper"
 # Kafka takes records up to a megabyte.
 LONGEST_RECORD = 900_000
 LONGEST_MESSAGE = 600_000
+# Of a name, which anybody may give himself, at any length.
+LONGEST_NAME = 512
 
 # SERVICE.SLOT.TASK; of a service that runs on each node, SERVICE.NODE.TASK.
 TASK = re.compile(r"(?P<service>.+)\.(?P<slot>\d+|[a-z0-9]{25})\.(?P<task>[a-z0-9]{25})")
@@ -57,14 +59,19 @@ class LeftOut(NamedTuple):
     source: Source
 
 
+def name_of(value: Any) -> str:
+    """A field that says who or what, as long as a name may be."""
+    return text(value)[:LONGEST_NAME]
+
+
 def source_of(fields: Fields) -> tuple[str, dict[str, str]]:
     """Who wrote a line: the name of its source, and the fields that say it."""
     told: dict[str, str] = {}
     if "CONTAINER_NAME" in fields and fields.get("_SYSTEMD_UNIT") == DOCKER:
-        name = text(fields["CONTAINER_NAME"])
-        told["container"] = text(fields.get("CONTAINER_ID", b""))
+        name = name_of(fields["CONTAINER_NAME"])
+        told["container"] = name_of(fields.get("CONTAINER_ID", b""))
         if "IMAGE_NAME" in fields:
-            told["image"] = text(fields["IMAGE_NAME"])
+            told["image"] = name_of(fields["IMAGE_NAME"])
         task = TASK.fullmatch(name)
         if task is None:
             told["service"] = name
@@ -72,18 +79,21 @@ def source_of(fields: Fields) -> tuple[str, dict[str, str]]:
             told.update(service=task["service"], slot=task["slot"], task=task["task"])
         return told["service"], told
     if "SYSLOG_IDENTIFIER" in fields:
-        told["identifier"] = text(fields["SYSLOG_IDENTIFIER"])
+        told["identifier"] = name_of(fields["SYSLOG_IDENTIFIER"])
     pid = fields.get("_PID") or fields.get("SYSLOG_PID")
     if pid is not None:
-        told["pid"] = text(pid)
+        told["pid"] = name_of(pid)
     if fields.get("_TRANSPORT") == b"kernel":
         return "kernel", told
     # What systemd says of a unit is said by init.scope.
     unit = fields.get("UNIT") if fields.get("_PID") == b"1" else None
-    unit = unit or fields.get("OBJECT_SYSTEMD_UNIT") or fields.get("_SYSTEMD_UNIT")
+    if fields.get("_UID") == b"0":
+        # Of whom root speaks. Whoever else says so is not believed.
+        unit = unit or fields.get("OBJECT_SYSTEMD_UNIT")
+    unit = unit or fields.get("_SYSTEMD_UNIT")
     if unit is None:
         return told.get("identifier") or "unknown", told
-    told["unit"] = text(unit)
+    told["unit"] = name_of(unit)
     if found := PASSING.fullmatch(told["unit"]) or INSTANCE.fullmatch(told["unit"]):
         return "".join(part for part in found.groups() if part), told
     # A shell in an instance has no unit of its own, and what runs in it names itself.
@@ -122,8 +132,8 @@ def partial_of(fields: Fields) -> dict[str, Any] | None:
     if fields.get("CONTAINER_PARTIAL_MESSAGE") != b"true":
         return None
     return {
-        "id": text(fields.get("CONTAINER_PARTIAL_ID", b"")),
-        "ordinal": text(fields.get("CONTAINER_PARTIAL_ORDINAL", b"")),
+        "id": name_of(fields.get("CONTAINER_PARTIAL_ID", b"")),
+        "ordinal": name_of(fields.get("CONTAINER_PARTIAL_ORDINAL", b"")),
         "last": fields.get("CONTAINER_PARTIAL_LAST") == b"true",
     }
 
@@ -162,7 +172,7 @@ class Records:
         if not within:
             return LeftOut(name, self.ledger.sources[name])
         more: dict[str, Any] = dict(told)
-        if partial := partial_of(fields):
+        if "container" in told and (partial := partial_of(fields)):
             more["partial"] = partial
         if redacted:
             more["redacted"] = redacted

@@ -93,6 +93,8 @@ def test_a_line_of_a_task(make: Callable[..., Any]) -> None:
         ({"_SYSTEMD_UNIT": "bcm-shipper.service"}, "bus", "bcm-shipper.service"),
         ({"_SYSTEMD_UNIT": "docker.service", "CONTAINER_NAME": f"kafka-manager-1.1.{TASK}"}, "bus", "kafka-manager-1"),
         ({"_SYSTEMD_UNIT": "docker.service", "CONTAINER_NAME": "by-hand"}, "service", "by-hand"),
+        ({"_SYSTEMD_UNIT": "dbus.service", "_UID": "0", "OBJECT_SYSTEMD_UNIT": "tor.service"}, "system", "tor.service"),
+        ({"_SYSTEMD_UNIT": "e.service", "_UID": "1000", "OBJECT_SYSTEMD_UNIT": "tor.service"}, "system", "e.service"),
         # Who says of itself that it is a container is not believed.
         ({"_SYSTEMD_UNIT": "evil.service", "CONTAINER_NAME": f"bitcoin-1.1.{TASK}"}, "system", "evil.service"),
     ],
@@ -119,6 +121,15 @@ def test_what_is_too_long_is_cut(make: Callable[..., Any]) -> None:
         told = value(record)
         assert len(record.value) <= LONGEST_RECORD
         assert len(told["message"]) + told["cut"] == len(message)
+
+
+def test_a_name_that_is_too_long_is_cut(make: Callable[..., Any]) -> None:
+    long = "x" * 1_000_000
+    (record,) = make("hello", SYSLOG_IDENTIFIER=long, SYSLOG_PID=long, _PID="", CONTAINER_PARTIAL_MESSAGE="true")
+    told = value(record)
+    assert (told["message"], told["identifier"], told["pid"]) == ("hello", long[:512], long[:512])
+    assert len(record.key) < 600
+    assert "partial" not in told
 
 
 def test_a_priority_that_is_none(make: Callable[..., Any]) -> None:
