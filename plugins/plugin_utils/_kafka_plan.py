@@ -321,14 +321,21 @@ def formatting(
                 "Declare it as it was, or make the cluster anew"
             )
         elif meta:
-            stranger = _stranger(member, meta, cluster, known)
+            # Of one that begins anew it is remembered beforehand that it will have another directory.
+            anew = bool(known.get("rejoining"))
+            stranger = _stranger(member, meta, cluster, {} if anew else known)
             if stranger:
                 problems.append(f"{name}: {stranger}. Nothing was touched")
-            elif not known or known["roles"] != member["roles"]:
+            elif not known or anew or known["roles"] != member["roles"]:
                 # A run was killed after it had formatted it, or it was given another role.
                 note.append(name)
         elif not empty:
             problems.append(f"{name}: its volume holds files and no meta.properties, so it is neither new nor whole")
+        elif known and (alone := _alone(member, members)):
+            problems.append(
+                f"{name} had data, its volume is empty, and nobody else is a {alone}, so there is nobody to catch up from. Bring its data back, "
+                "or make the cluster anew"
+            )
         elif known and name != rejoin:
             problems.append(
                 f"{name} had data, and its volume is empty. If that is lost, and the others have it all, -e kafka_rejoin={name} lets it "
@@ -337,6 +344,11 @@ def formatting(
         else:
             format_[name] = _how(member, cluster, known, port)
     return {"problems": problems, "format": format_, "note": note}
+
+
+def _alone(member: Member, members: Sequence[Member]) -> str:
+    """What only MEMBER is of MEMBERS, empty if it is nothing alone."""
+    return " and a ".join(role for role in member["roles"] if len(of_role(members, role)) == 1)
 
 
 def _how(member: Member, cluster: Mapping[str, Any], known: Mapping[str, Any], port: int) -> list[str]:

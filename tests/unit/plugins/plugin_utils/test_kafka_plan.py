@@ -237,6 +237,32 @@ def test_a_volume_that_was_emptied_is_refused_unless_it_is_named():
     assert decide(known(1, 2, 3), found, rejoin="manager-3")["problems"] == refused["problems"]
 
 
+def test_a_run_that_was_killed_while_a_member_began_anew_is_finished():
+    found = {"manager-1": volume(1001, "d1"), "manager-2": volume(1002, "new"), "manager-3": volume(1003, "d3")}
+    stored = known(1, 2, 3)
+    assert "was formatted by somebody else" in decide(stored, found)["problems"][0]
+    stored["manager-2"]["rejoining"] = True
+    assert decide(stored, found) == {"problems": [], "format": {}, "note": ["manager-2"]}
+    # It still has to be this cluster's, and this node's.
+    for other in (volume(1003, "new"), volume(1002, "new", "another")):
+        assert decide(stored, {**found, "manager-2": other})["problems"]
+
+
+def test_who_is_alone_has_nobody_to_catch_up_from():
+    one = _kafka.members(["manager-1"], None, HOSTVARS, "x.internal")
+    for rejoin in ("", "manager-1"):
+        refused = decide(known(1), {"manager-1": EMPTY}, one, rejoin=rejoin)
+        assert "nobody else is a broker and a controller" in refused["problems"][0]
+        assert refused["format"] == {}
+    # Of two brokers, only one is a controller.
+    two = _kafka.members(["manager-1", "manager-2"], None, HOSTVARS, "x.internal")
+    stored = {"manager-1": {"directory": "d1", "roles": BOTH}, "manager-2": {"directory": "d2", "roles": ["broker"]}}
+    refused = decide(stored, {"manager-1": EMPTY, "manager-2": volume(1002, "d2")}, two, rejoin="manager-1")
+    assert "nobody else is a controller" in refused["problems"][0]
+    again = decide(stored, {"manager-1": volume(1001, "d1"), "manager-2": EMPTY}, two, rejoin="manager-2")
+    assert again["format"] == {"manager-2": []}
+
+
 @pytest.mark.parametrize(
     ("stored", "there", "words"),
     [
