@@ -159,4 +159,5 @@ def note(brokers: t.Collection[int], votes: t.Sequence[Vote]) -> str:
     if voters:
         leader = next((one.id for one in voters if one.status == "Leader"), None)
         said += f", {len(voters)} controller{'s' if len(voters) != 1 else ''}, {leader} leads"
-    return f"{said}; without redundancy" if len(brokers) < 2 else said
+    # Of two brokers one is the only controller, and without it nothing goes on.
+    return f"{said}; without redundancy" if len(brokers) < 2 or len(voters) == 1 else said

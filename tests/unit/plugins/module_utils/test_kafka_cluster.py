@@ -62,6 +62,8 @@ def test_a_cluster_in_which_nothing_is_wrong():
     assert broker_findings(ALL, [Topic("t", [part()])], Expected(brokers=ALL)) == []
     assert note(ALL, THREE) == "3 brokers, 3 controllers, 1002 leads"
     assert note([1001], votes(n1001="Leader")) == "1 broker, 1 controller, 1001 leads; without redundancy"
+    assert note([1001, 1002], votes(n1001="Leader")).endswith("2 brokers, 1 controller, 1001 leads; without redundancy")
+    assert note([1001, 1002], []) == "2 brokers"
 
 
 def test_brokers_and_what_they_hold():
