@@ -68,6 +68,8 @@ class Session:
     def run(self, stopping: Callable[[], bool], wake: int) -> None:
         """Until STOPPING says so. WAKE is a file descriptor that is readable then."""
         try:
+            # Who cannot remember what has arrived, on a full disk, would send it again and again.
+            progress.keep(self.settings.state, self.state)
             self.tell()
             while not stopping():
                 read = self.advance()

@@ -20,8 +20,8 @@ from bcm_shipper.settings import Settings, directory
 
 # What is behind is counted so far.
 MOST = 100_000
-# Seconds after which a program that has told nothing does not run any more.
-SILENT = 30
+# Seconds after which a program that has told nothing does not run any more: longer than it waits between two tries.
+SILENT = 60
 # Of the certificate, before it is worth a word.
 DAYS = 14
 

@@ -100,6 +100,17 @@ def test_what_is_not_acknowledged_is_sent_again_with_the_same_numbers(
     assert again.sender.trouble.words == ""
 
 
+def test_who_cannot_remember_what_has_arrived_sends_nothing(
+    begin: Callable[..., Session], journal: Any, kafka: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal.write("one")
+    one = begin()
+    monkeypatch.setattr(progress, "keep", Mock(side_effect=OSError("No space left on device")))
+    with pytest.raises(OSError, match="No space left"):
+        one.run(lambda: bool(kafka.arrived), 0)
+    assert kafka.arrived == []
+
+
 def test_the_position_stays_before_the_first_that_is_not_done(
     begin: Callable[..., Session], journal: Any, kafka: Any, clock: Clock
 ) -> None:
