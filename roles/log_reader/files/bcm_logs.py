@@ -135,7 +135,8 @@ class Once:
         self.order: deque[str] = deque()
 
     def new(self, record: Object) -> bool:
-        entry = f"{record.get('host')} {record.get('entry')}"
+        # When the power fails, what was sent may not have been on the disk: its number is used again after the next start.
+        entry = f"{record.get('host')} {record.get('boot')} {record.get('entry')}"
         if entry in self.seen:
             return False
         self.seen.add(entry)

@@ -126,10 +126,14 @@ class Journal:
         if found and reader.test_cursor(last.cursor):
             return []
         # Where the bound removes, it removes what is oldest: then there is nothing before what is found.
-        before = reader.get_previous()
-        if not found:
+        fields = reader.get_previous()
+        before = bool(fields)
+        first = entry_of(found) if found else None
+        while fields and (entry := entry_of(fields)).position.reuses(last):
+            first = entry
+            fields = reader.get_previous()
+        if first is None:
             return []
-        first = entry_of(found)
         reader.seek_cursor(first.position.cursor)
         reader.get_next()
         self.last = first.position

@@ -25,6 +25,8 @@ class FakeJournal:
     def __init__(self) -> None:
         self.entries: list[dict[str, Any]] = []
         self.series, self.number = "a" * 32, 0
+        # Of the machine's start, and by how many milliseconds it is later than the number says.
+        self.boot, self.late = BOOT, 0
         # Of files that came after a reader was opened, and that it finds by looking.
         self.unseen: list[dict[str, Any]] = []
         # Numbers of entries that cannot be read.
@@ -33,12 +35,13 @@ class FakeJournal:
 
     def entry(self, message: str, **fields: Any) -> dict[str, Any]:
         self.number += 1
-        known = {"_TRANSPORT": "syslog", "PRIORITY": "6", "_BOOT_ID": BOOT, "SYSLOG_IDENTIFIER": "app", "_PID": "7"}
+        moment = START + (self.number + self.late) * 1000
+        known = {"_TRANSPORT": "syslog", "PRIORITY": "6", "_BOOT_ID": self.boot, "SYSLOG_IDENTIFIER": "app", "_PID": "7"}
         told = {**known, "MESSAGE": message, **fields}
         return {
             **{name: value.encode() if isinstance(value, str) else value for name, value in told.items()},
-            "__REALTIME_TIMESTAMP": START + self.number * 1000,
-            "__CURSOR": f"s={self.series};i={self.number:x};b={BOOT};m=1;t=2;x=3",
+            "__REALTIME_TIMESTAMP": moment,
+            "__CURSOR": f"s={self.series};i={self.number:x};b={self.boot};m=1;t={moment:x};x=3",
             "number": self.number,
         }
 

@@ -99,6 +99,22 @@ def test_an_end_that_a_power_cut_took_is_no_loss(journal: Any) -> None:
     assert messages(reading) == ["four"]
 
 
+def test_numbers_that_are_used_again_after_a_power_cut_are_read(journal: Any) -> None:
+    """journald goes on after what was on the disk, in the same series: with numbers that were sent already."""
+    journal.write("one", "two", "three")
+    first = Journal(journal.open, None)
+    messages(first)
+    del journal.entries[1:]
+    journal.restart(journal.series, 1)
+    journal.boot, journal.late = "d" * 32, 100
+    journal.write("four")
+    reading = Journal(journal.open, first.last)
+    assert messages(reading) == ["four"]
+    journal.write("five", "six", "seven")
+    assert messages(reading) == ["five", "six", "seven"]
+    assert messages(Journal(journal.open, first.last)) == ["four", "five", "six", "seven"]
+
+
 def test_what_came_with_a_file_that_was_not_seen_is_read_in_its_place(journal: Any) -> None:
     journal.write("one")
     reading = Journal(journal.open, None)
