@@ -30,7 +30,7 @@ options:
     type: dict
     required: true
   stored:
-    description: By member that was formatted, C(directory), its ID, and C(roles).
+    description: By member that was formatted, C(directory), its ID, C(roles), and C(rejoining) where it is to have another one soon.
     type: dict
     required: true
   found:
