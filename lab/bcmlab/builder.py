@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 from .cache import Cache, content_key
@@ -15,6 +16,9 @@ from .image import SUITE
 from .lxc import Lxc
 
 CACHE_KIND = "bitcoin"
+KAFKA_CACHE_KIND = "kafka"
+# The release that the role was last tried with.
+KAFKA_VERSION = "4.3.0"
 
 
 def bitcoin(cache: Cache, lxc: Lxc, mirrors: Mirrors) -> tuple[Path, bool]:
@@ -28,18 +32,42 @@ def bitcoin(cache: Cache, lxc: Lxc, mirrors: Mirrors) -> tuple[Path, bool]:
     return cache.get_or_make(CACHE_KIND, key, make)
 
 
-def build(lxc: Lxc, script: Path, folder: Path) -> None:
-    """Run a script in a fresh container, with the folder for its results as its argument, and bring them here."""
-    for left in lxc("list", "builder-", "--format", "csv", "--columns", "n").split():
-        # Of a run that was killed: the lab is locked, so nobody else builds in it.
-        lxc("delete", "--force", left)
+def kafka(cache: Cache, lxc: Lxc, certificates: Sequence[str]) -> tuple[Path, bool]:
+    """A folder with Kafka's tarball, of the jars that its makers publish, and a file that names its version."""
+    script = RECIPES / "builder" / "kafka.sh"
+    # Jars are the same for all machines; which Maven brings them plays no part.
+    key = content_key("kafka 1", script, KAFKA_VERSION)
+
+    def make(folder: Path) -> None:
+        build(lxc, script, folder, KAFKA_VERSION, certificates=certificates)
+
+    return cache.get_or_make(KAFKA_CACHE_KIND, key, make)
+
+
+def clear_away(lxc: Lxc) -> str:
+    """Remove builders of a run that was killed: the lab is locked, so nobody else builds in it."""
+    left = lxc("list", "builder-", "--format", "csv", "--columns", "n").split()
+    for name in left:
+        lxc("delete", "--force", name)
+    return f"removed {len(left)} that a killed run has left" if left else ""
+
+
+def build(lxc: Lxc, script: Path, folder: Path, *arguments: str, certificates: Sequence[str] = ()) -> None:
+    """Run a script in a fresh container, with the folder for its results as its first argument, and bring them here.
+
+    It trusts the authorities that the machine's owner has added, as far as they are named.
+    """
     name = f"builder-{uuid.uuid4().hex[:6]}"
     try:
         # Ephemeral: gone when it stops, also when the lab is stopped in the middle.
         lxc("launch", IMAGE_ALIAS, name, "--ephemeral")
         lxc.wait_booted(name)
-        lxc.push_tree(name, {"/root/build.sh": (script.read_bytes(), 0o755)})
-        lxc.exec(name, "/root/build.sh", "/root/out", timeout=900)
+        trusted = {
+            f"/usr/local/share/ca-certificates/{Path(path).name}": (Path(path).read_bytes(), 0o644)
+            for path in certificates
+        }
+        lxc.push_tree(name, {"/root/build.sh": (script.read_bytes(), 0o755), **trusted})
+        lxc.exec(name, "/root/build.sh", "/root/out", *arguments, timeout=900)
         for entry in lxc.read(name, "ls", "/root/out").split():
             lxc.pull(name, f"/root/out/{entry}", folder / entry)
     finally:

@@ -64,6 +64,7 @@ class Up:
                 Step("pool and bridge", lambda: world.fabric(self.lxc), ["LXD"]),
                 Step("base image", self.base_image, ["packages"]),
                 Step("Hub's images", self.hub_images, ["packages", "base image"]),
+                Step("Hub's Java", self.hub_java, ["packages", "base image"]),
                 Step("image server", lambda: image.publish(self.made["base"], self.config.www), ["base image"]),
                 Step(
                     "image into LXD",
@@ -72,10 +73,12 @@ class Up:
                 ),
                 Step("rack", rack.Rack(self.config).resume, ["pool and bridge"]),
                 Step("world", lambda: world.world(self.lxc), ["image into LXD", "image server"]),
-                Step("Docker Hub", lambda: hub.fill(self.config, self.made["hub"]), ["world", "Hub's images"]),
+                Step("Docker Hub", self.docker_hub, ["world", "Hub's images", "Hub's Java"]),
                 Step("signers", self.signers.ensure, ["packages"]),
-                Step("Bitcoin's tarball", self.bitcoin, ["image into LXD"]),
-                Step("downloads", self.downloads, ["Bitcoin's tarball", "signers"]),
+                Step("builders", lambda: builder.clear_away(self.lxc), ["image into LXD"]),
+                Step("Bitcoin's tarball", self.bitcoin, ["builders"]),
+                Step("Kafka's tarball", self.kafka, ["builders"]),
+                Step("downloads", self.downloads, ["Bitcoin's tarball", "Kafka's tarball", "signers"]),
                 Step("lab's own node", self.node, ["Bitcoin's tarball", "world"]),
                 Step("site variables", self.site_vars, ["downloads"]),
             ],
@@ -92,15 +95,30 @@ class Up:
         self.made["hub"], made = hub.hub_images(self.cache, self.mirrors)
         return "made from the archive" if made else ""
 
+    def hub_java(self) -> str:
+        """The Hub's image that has Java in it."""
+        self.made["java"], made = hub.java_image(self.cache, self.mirrors)
+        return "made from the archive" if made else ""
+
+    def docker_hub(self) -> str:
+        """The Hub with its images."""
+        return hub.fill(self.config, self.made["hub"], self.made["java"])
+
     def bitcoin(self) -> str:
         """Bitcoin Knots as its makers pack it."""
         self.made["bitcoin"], made = builder.bitcoin(self.cache, self.lxc, self.mirrors)
         return "packed in a builder" if made else ""
 
+    def kafka(self) -> str:
+        """Kafka as its makers pack it."""
+        self.made["kafka"], made = builder.kafka(self.cache, self.lxc, extra_certificates())
+        return "packed in a builder" if made else ""
+
     def downloads(self) -> str:
         """Releases with signatures."""
         self.made["release"], did = downloads.offer(self.made["bitcoin"], self.config.www, self.signers)
-        return did
+        self.made["kafka release"], too = downloads.offer_kafka(self.made["kafka"], self.config.www, self.signers)
+        return "; ".join(filter(None, (did, too)))
 
     def node(self) -> str:
         """Where the lab's coins are, and its mining."""
@@ -108,7 +126,8 @@ class Up:
 
     def site_vars(self) -> str:
         """What a site has to know."""
-        found = sitevars.facts(self.config, self.mirrors, extra_certificates(), self.made["release"])
+        releases = {"bitcoin": self.made["release"], "kafka": self.made["kafka release"]}
+        found = sitevars.facts(self.config, self.mirrors, extra_certificates(), releases)
         return sitevars.write(self.config, found)
 
 
@@ -237,7 +256,13 @@ def purge(config: Config, with_cache: bool, with_sites: bool) -> None:
         say(f"removed {config.directory}")
     if with_cache:
         # The same folder holds what others are slow to make, too.
-        for kind in (image.CACHE_KIND, hub.CACHE_KIND, builder.CACHE_KIND):
+        for kind in (
+            image.CACHE_KIND,
+            hub.CACHE_KIND,
+            hub.JAVA_CACHE_KIND,
+            builder.CACHE_KIND,
+            builder.KAFKA_CACHE_KIND,
+        ):
             shutil.rmtree(config.cache / kind, ignore_errors=True)
         say(f"removed the lab's part of {config.cache}")
 

@@ -93,3 +93,30 @@ def _write(release: Release, version: str, tarball: Path, digest: str, root: Pat
     link = branch / release.version
     if not link.is_symlink():
         link.symlink_to(f"../{release.version}")
+
+
+def offer_kafka(built: Path, www: Path, signers: Signers) -> tuple[dict[str, Any], str]:
+    """Put Kafka on the server as its makers do: each release signed by one of them, over the file itself.
+
+    Gives what a site has to know, and what was done. Beside the good one is a release whose signature is over another file.
+    """
+    version = (built / "version").read_text().strip()
+    (tarball,) = built.glob("*.tgz")
+    named = GOOD[:1]
+    known = {"version": version, "sha256": file_sha256(tarball), "signers": signers.described(named)}
+    root = www / "kafka"
+    stamp = content_key("kafka 1", known)
+    marker = root / ".stamp"
+    if marker.exists() and marker.read_text() == stamp:
+        return known, ""
+    for release, signed in ((version, tarball.read_bytes()), (f"{version}-bad-signature", b"another file")):
+        fresh = root / f".{release}.new.{os.getpid()}"
+        fresh.mkdir(parents=True)
+        name = tarball.name.replace(version, release)
+        link_or_copy(tarball, fresh / name)
+        (fresh / f"{name}.asc").write_text(signers.sign(signed, named))
+        if (root / release).exists():
+            shutil.rmtree(root / release)
+        fresh.rename(root / release)
+    write_atomic(marker, stamp)
+    return known, f"offers {version} and 1 that must be refused"

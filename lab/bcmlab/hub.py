@@ -28,8 +28,14 @@ LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 SHELL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 CACHE_KIND = "hub-images"
+JAVA_CACHE_KIND = "hub-java"
 DEBIAN_TAGS = ("13", "13-slim", "trixie", "trixie-slim", "latest")
 BUSYBOX_TAGS = ("latest", "stable", "1.37")
+# Debian's own OpenJDK, which no image on the real Hub is called by: nobody shall take it for one of those.
+JAVA_IMAGE = "library/debian-jre"
+JAVA_TAGS = ("13-21", "latest")
+# A slim Debian has no such folder, and Java's package is not installed where it cannot link its manual pages.
+MAN_PAGES = '--essential-hook=mkdir -p "$1/usr/share/man/man1"'
 
 
 def hub_images(cache: Cache, mirrors: Mirrors) -> tuple[Path, bool]:
@@ -42,19 +48,8 @@ def hub_images(cache: Cache, mirrors: Mirrors) -> tuple[Path, bool]:
     key = content_key("hub images 2", SUITE, arch, packages, excludes, finish, sources)
 
     def make(folder: Path) -> None:
-        (folder / "debian.sources").write_text(sources)
-        rootfs = folder / "rootfs.tar"
-        bootstrap = [
-            *mmdebstrap(mirrors, SUITE, packages),
-            *(f"--dpkgopt={line}" for line in excludes.read_text().splitlines() if line and not line.startswith("#")),
-            f"--customize-hook=upload {folder / 'debian.sources'} /etc/apt/sources.list.d/debian.sources",
-            f"--customize-hook=download /bin/busybox {folder / 'busybox'}",
-            f'--customize-hook=sh -e {finish} "$1"',
-        ]
-        pipe([*bootstrap, SUITE, "-", *archive_lines(mirrors)], ["dd", f"of={rootfs}", "bs=1M", "status=none"], folder)
-        debian = [_layer(folder, rootfs.open("rb"))]
+        debian = [_debian(folder, mirrors, packages, f"--customize-hook=download /bin/busybox {folder / 'busybox'}")]
         busybox = [_layer(folder, content) for content in busybox_layers((folder / "busybox").read_bytes())]
-        rootfs.unlink()
         described = {
             "library/debian": _image(folder, arch, debian, ["bash"], DEBIAN_TAGS),
             "library/busybox": _image(folder, arch, busybox, ["sh"], BUSYBOX_TAGS),
@@ -62,6 +57,39 @@ def hub_images(cache: Cache, mirrors: Mirrors) -> tuple[Path, bool]:
         (folder / "images.json").write_text(json.dumps(described, indent=2) + "\n")
 
     return cache.get_or_make(CACHE_KIND, key, make)
+
+
+def java_image(cache: Cache, mirrors: Mirrors) -> tuple[Path, bool]:
+    """A folder with an image that has Java beside Debian, for what is published as jars."""
+    arch = architecture()
+    packages = package_list("java-image")
+    inputs = [packages, *(RECIPES / "images" / name for name in ("slim-excludes.conf", "hub-finish.sh"))]
+    key = content_key("java image 1", SUITE, arch, *inputs, sources_file(mirrors, SUITE))
+
+    def make(folder: Path) -> None:
+        layer = _debian(folder, mirrors, packages, MAN_PAGES)
+        described = {JAVA_IMAGE: _image(folder, arch, [layer], ["bash"], JAVA_TAGS)}
+        (folder / "images.json").write_text(json.dumps(described, indent=2) + "\n")
+
+    return cache.get_or_make(JAVA_CACHE_KIND, key, make)
+
+
+def _debian(folder: Path, mirrors: Mirrors, packages: Sequence[str], *hooks: str) -> dict[str, Any]:
+    """A slim Debian with some packages, as one layer."""
+    (folder / "debian.sources").write_text(sources_file(mirrors, SUITE))
+    excludes = (RECIPES / "images" / "slim-excludes.conf").read_text().splitlines()
+    rootfs = folder / "rootfs.tar"
+    bootstrap = [
+        *mmdebstrap(mirrors, SUITE, list(packages)),
+        *(f"--dpkgopt={line}" for line in excludes if line and not line.startswith("#")),
+        f"--customize-hook=upload {folder / 'debian.sources'} /etc/apt/sources.list.d/debian.sources",
+        *hooks,
+        f'--customize-hook=sh -e {RECIPES / "images" / "hub-finish.sh"} "$1"',
+    ]
+    pipe([*bootstrap, SUITE, "-", *archive_lines(mirrors)], ["dd", f"of={rootfs}", "bs=1M", "status=none"], folder)
+    layer = _layer(folder, rootfs.open("rb"))
+    rootfs.unlink()
+    return layer
 
 
 def busybox_layers(binary: bytes) -> list[io.BytesIO]:
@@ -201,12 +229,14 @@ def manifest_list(arch: str, manifest: bytes) -> bytes:
     return as_bytes({"schemaVersion": 2, "mediaType": MANIFEST_LIST, "manifests": [one]})
 
 
-def fill(config: Config, folder: Path) -> str:
-    """Put the images into the registry; what is there already stays."""
-    images = json.loads((folder / "images.json").read_text())
+def fill(config: Config, *folders: Path) -> str:
+    """Put the images of all folders into the registry; what is there already stays."""
+    images = [
+        (folder, *item) for folder in folders for item in json.loads((folder / "images.json").read_text()).items()
+    ]
     pushed = []
     with Registry(config.world, 5001) as registry:
-        for name, image in images.items():
+        for folder, name, image in images:
             manifest = as_bytes(image["manifest"])
             everything = manifest_list(image["architecture"], manifest)
             digest = f"sha256:{hashlib.sha256(everything).hexdigest()}"

@@ -11,6 +11,7 @@ from typing import Any
 
 from .config import IMAGE_ALIAS, Config
 from .host import Mirrors
+from .hub import JAVA_IMAGE, JAVA_TAGS
 from .proc import write_atomic
 
 HEAD = """\
@@ -18,18 +19,24 @@ HEAD = """\
 """
 
 
-def facts(config: Config, mirrors: Mirrors, certificates: Sequence[str], release: Mapping[str, Any]) -> dict[str, Any]:
+def facts(
+    config: Config, mirrors: Mirrors, certificates: Sequence[str], releases: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
     """The facts, in the declaration's own keys."""
+    bitcoin, kafka = releases["bitcoin"], releases["kafka"]
     return {
         "mirrors": {
             "apt": {"debian": mirrors.debian, "security": mirrors.security},
             "images": {"server": config.images_url, "protocol": "simplestreams", "alias": IMAGE_ALIAS},
             "registries": {"docker.io": config.hub_url},
-            "downloads": {"bitcoin": f"{config.downloads_url}/bitcoin"},
+            "downloads": {"bitcoin": f"{config.downloads_url}/bitcoin", "kafka": f"{config.downloads_url}/kafka"},
         },
         "extra_ca_certificates": list(certificates),
-        "versions": {"bitcoin-knots": release["version"]},
-        "stacks": {"bitcoin": {"signers": release["signers"], "signatures": 2}},
+        "versions": {"bitcoin-knots": bitcoin["version"], "kafka": kafka["version"]},
+        "stacks": {
+            "bitcoin": {"signers": bitcoin["signers"], "signatures": 2},
+            "kafka": {"signers": kafka["signers"], "base": {"repository": JAVA_IMAGE, "reference": JAVA_TAGS[0]}},
+        },
     }
 
 

@@ -158,6 +158,6 @@ def wait_http(host: str, port: int, path: str, seconds: int = 60) -> None:
 
 def ensure_www(config: Config) -> None:
     """The folder that the web server serves; readable for the container's users."""
-    for path in (config.directory, config.www, config.www / "images", config.www / "bitcoin"):
+    for path in (config.directory, config.www, config.www / "images", config.www / "bitcoin", config.www / "kafka"):
         path.mkdir(parents=True, exist_ok=True)
         Path(path).chmod(0o755)

@@ -14,8 +14,8 @@ name: verify_report
 short_description: One report of what the probes of all hosts found
 version_added: 0.1.0
 description:
-  - Reads C(verify_result), the registered result of M(bcm.datacenter.probe), and C(verify_node_result), that of
-    M(bcm.datacenter.bitcoin_node_info), of each host. A host that could not be
+  - Reads C(verify_result), the registered result of M(bcm.datacenter.probe), C(verify_node_result), that of
+    M(bcm.datacenter.bitcoin_node_info), and C(verify_kafka_result), that of M(bcm.datacenter.kafka_cluster_info), of each host. A host that could not be
     reached, or on which the module failed, is a part that does not work.
 options:
   _input:
@@ -57,7 +57,7 @@ def parts_of(host: str, variables: Mapping[str, Any]) -> list[dict[str, Any]]:
         cause = "it was not looked at" if result is None else str(result.get("msg", "no reason was given"))
         itself = "the machine itself" if "endpoints" in variables.get("group_names", []) else "the instance itself"
         return [{"host": host, "part": itself, "works": False, "cause": cause, "hint": ""}]
-    return [{"host": host, **part} for part in [*result["results"], *node_of(variables)]]
+    return [{"host": host, **part} for part in [*result["results"], *node_of(variables), *kafka_of(variables)]]
 
 
 def node_of(variables: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -73,6 +73,18 @@ def node_of(variables: Mapping[str, Any]) -> list[dict[str, Any]]:
         return [{"part": f"bitcoind ({state})", "works": True, "cause": "", "hint": ""}]
     hint = "On a manager, docker service ps --no-trunc of the node's service says more; on the host, its journal."
     return [{"part": "bitcoind", "works": False, "cause": node["reason"], "hint": hint}]
+
+
+def kafka_of(variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the part that is Kafka as a whole, if the host has asked for it."""
+    found = variables.get("verify_kafka_result") or {}
+    if not found or found.get("skipped"):
+        return []
+    if found.get("ready"):
+        return [{"part": f"Kafka as a whole ({found['note']})", "works": True, "cause": "", "hint": ""}]
+    cause = str(found.get("reason") or found.get("msg") or "no reason was given")
+    hint = "Look at its members first. bus.yml says more, and mends what can be mended."
+    return [{"part": "Kafka as a whole", "works": False, "cause": cause, "hint": hint}]
 
 
 def verify_report(hosts: list[str], hostvars: Mapping[str, Mapping[str, Any]], site: str) -> dict[str, Any]:

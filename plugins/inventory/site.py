@@ -148,7 +148,9 @@ options:
       - The tiers V(proxyhost) and V(manager) are always there.
     type: dict
   stacks:
-    description: What runs on the instances. V(bitcoin) is known.
+    description:
+      - What runs on the instances. V(bitcoin) and V(kafka) are known.
+      - V(kafka) is there unless it is said not to be, C(kafka.enabled=false), on the managers unless another tier is named.
     type: dict
   versions:
     description: Releases by program, where a stack does not say.

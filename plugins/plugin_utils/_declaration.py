@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 
 from ansible_collections.bcm.datacenter.plugins.module_utils import _sizes
 
-from . import _addresses, _chains, _declaration_rules, _floating, _onion_ways, _vxlan, _wireguard
+from . import _addresses, _chains, _declaration_rules, _floating, _kafka, _onion_ways, _vxlan, _wireguard
 from ._declaration_file import DeclarationError, Document, Finding, expand_variables, overlay, read
 from ._declaration_kinds import Check
-from ._declaration_schema import SCHEMA, tier
+from ._declaration_schema import SCHEMA, tier, topic
 
 __all__ = ["DeclarationError", "Finding", "Site", "check", "expand", "load", "load_site"]
 
@@ -111,6 +111,9 @@ def check(document: Document, environment: Mapping[str, str], findings: list[Fin
         data["tiers"].setdefault(name, tier(_addresses.facts_of(name)).check({}, ("tiers", name), walk))
     # First, wherever a person wrote it: an engine asks one mirror for what is the Hub's, and that is the first cache.
     data["mirrors"]["registries"] = {"docker.io": DOCKER_HUB} | data["mirrors"]["registries"]
+    for name, facts in _kafka.TOPICS.items():
+        path = ("stacks", "kafka", "topics", name)
+        data["stacks"]["kafka"]["topics"].setdefault(name, topic(facts).check({}, path, walk))
     _declaration_rules.judge(data, walk)
     _onion_ways.find(data, walk)
     if walk.findings:
@@ -134,6 +137,7 @@ def expand(data: Mapping[str, Any], controller_python: str, folder: str = "") ->
         "instances": [],
         "app_hosts": [],
         "swarm_nodes": [],
+        "kafka_nodes": [],
     }
     hosts: dict[str, dict[str, Any]] = {}
     for endpoint in data["endpoints"]:
@@ -153,6 +157,7 @@ def expand(data: Mapping[str, Any], controller_python: str, folder: str = "") ->
             groups["swarm_nodes"] += group
         if name not in ("proxyhost", "manager"):
             groups["app_hosts"] += group
+        groups["kafka_nodes"] += _declaration_rules.kafka_hosts(data, name, group)
     return Site(_site_variables(data, networks, folder), groups, hosts)
 
 
@@ -393,6 +398,8 @@ def _instance(data: Mapping[str, Any], networks: list[dict[str, Any]], tier_name
         "bcm_lxd_project": f"bcm-{data['name']}",
         "bcm_tier": tier_name,
         "bcm_index": index,
+        # Of all instances of the site, for ever.
+        "bcm_number": block * 1000 + index,
         "bcm_endpoint": _target(settings["target"], index),
         "bcm_networks_joined": [network["name"] for network in joined],
         "bcm_addresses": addresses,
@@ -418,6 +425,8 @@ def _volumes(data: Mapping[str, Any], tier_name: str, index: int) -> list[dict[s
         volumes.append({**_declaration_rules.BITCOIN_VOLUME, "size": _bitcoin_volume_size(data), "options": {}})
     if (tier_name, index) == ("manager", 1):
         volumes.append({**_registry_volume(data), "options": {}})
+    if _declaration_rules.kafka_hosts(data, tier_name, [index]):
+        volumes.append({**_kafka.VOLUME, "size": data["stacks"]["kafka"]["volume_size"], "options": {}})
     return volumes
 
 
@@ -430,18 +439,33 @@ def _bitcoin_volume_size(data: Mapping[str, Any]) -> str:
 
 
 def _stacks(data: Mapping[str, Any]) -> dict[str, Any]:
-    bitcoin = data["stacks"]["bitcoin"]
-    if not bitcoin:
-        return {}
-    return {
-        "bitcoin": {
+    result = {}
+    bitcoin, kafka = data["stacks"]["bitcoin"], data["stacks"]["kafka"]
+    if bitcoin:
+        result["bitcoin"] = {
             **bitcoin,
             "version": bitcoin["version"] or data["versions"].get(bitcoin["implementation"]),
             "prune": _sizes.to_bytes(bitcoin["prune"]) // _sizes.MIB if bitcoin["prune"] else None,
             "volume_size": _bitcoin_volume_size(data),
             "volume": dict(_declaration_rules.BITCOIN_VOLUME),
         }
-    }
+    if kafka["enabled"]:
+        result["kafka"] = {
+            **kafka,
+            "version": kafka["version"] or data["versions"].get("kafka"),
+            "memory": kafka["memory"] or _kafka_memory(data),
+            "volume": dict(_kafka.VOLUME),
+        }
+    return result
+
+
+def _kafka_memory(data: Mapping[str, Any]) -> str:
+    """Half of the memory of the smallest instance, for all processes of Kafka on it."""
+    kafka = data["stacks"]["kafka"]
+    tiers = [name for name in (kafka["tier"], kafka["controllers"]) if name]
+    least = min(_sizes.to_bytes(data["tiers"][name]["size"]["memory"]) for name in tiers)
+    processes = 2 if kafka["tier"] == kafka["controllers"] else 1
+    return _sizes.to_text(least // (2 * processes) // _sizes.MIB * _sizes.MIB)
 
 
 def _mirrors(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -453,8 +477,15 @@ def _mirrors(data: Mapping[str, Any]) -> dict[str, Any]:
         "images": dict(mirrors["images"]),
         "registries": dict(mirrors["registries"]),
         "docker_hub": mirrors["registries"]["docker.io"],
-        "downloads": {"bitcoin": mirrors["downloads"]["bitcoin"] or makers},
+        "downloads": {"bitcoin": mirrors["downloads"]["bitcoin"] or makers, **_kafka_downloads(data)},
     }
+
+
+def _kafka_downloads(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Nothing where there is no Kafka, so that nobody inside reaches its makers then."""
+    if not data["stacks"]["kafka"]["enabled"]:
+        return {}
+    return {"kafka": data["mirrors"]["downloads"]["kafka"] or _kafka.DOWNLOADS}
 
 
 def _egress(data: Mapping[str, Any]) -> dict[str, Any]:

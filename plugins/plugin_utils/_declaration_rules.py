@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import combinations
 from pathlib import PurePosixPath
 from typing import Any
@@ -14,7 +15,8 @@ from urllib.parse import urlsplit
 
 from ansible_collections.bcm.datacenter.plugins.module_utils import _sizes
 
-from . import _addresses, _chains, _wireguard
+from . import _addresses, _chains, _kafka, _wireguard
+from ._declaration_file import KeyPath
 from ._declaration_kinds import Check, suggestion
 
 Data = dict[str, Any]
@@ -31,7 +33,7 @@ PROXYHOST_LIMIT = 25
 NETWORK_SIZES = {"outside": (16, 24), "gateway": (12, 20), "cluster": (12, 20)}
 
 _RESERVED = (
-    *("all", "ungrouped", "localhost", "endpoints", "instances", "app_hosts", "swarm_nodes"),
+    *("all", "ungrouped", "localhost", "endpoints", "instances", "app_hosts", "swarm_nodes", "kafka_nodes"),
     *("lxd_leader", "lxd_candidates", "lxd_leading", "lxd_led", "lxd_silent"),
 )
 
@@ -52,6 +54,8 @@ def judge(data: Data, check: Check) -> None:
         _stack_places,
         _chain,
         _bitcoin,
+        _kafka_places,
+        _kafka_stack,
         _volumes,
         _pool,
         _certificates,
@@ -416,7 +420,8 @@ def _taken_blocks(data: Data) -> set[int]:
 def _stack_places(data: Data, check: Check) -> None:
     for stack, settings in data["stacks"].items():
         path = ("stacks", stack, "tier")
-        if not settings or not check.sound(path, ("tiers",)) or settings["tier"] is None:
+        # Kafka may stand on the managers.
+        if stack == "kafka" or not settings or not check.sound(path, ("tiers",)) or settings["tier"] is None:
             continue
         tier = settings["tier"]
         apps = [name for name in data["tiers"] if name not in ("proxyhost", "manager")]
@@ -534,6 +539,98 @@ def default_volume(data: Data) -> str:
     return _gib(_chains.volume_minimum(data["chain"], prune, bitcoin["indexes"]) * 3 // 2)
 
 
+def kafka_hosts(data: Mapping[str, Any], tier: str, hosts: list[Any]) -> list[Any]:
+    """Return which of HOSTS, all instances of TIER or the indexes of some, have a process of Kafka."""
+    kafka = data["stacks"]["kafka"]
+    if not kafka["enabled"]:
+        return []
+    if kafka["tier"] == tier:
+        return list(hosts)
+    if kafka["controllers"] == tier:
+        # A count that was refused is none.
+        most = _kafka.controllers(data["tiers"][tier]["count"] or 1)
+        return [host for position, host in enumerate(hosts, 1) if (host if isinstance(host, int) else position) <= most]
+    return []
+
+
+def _kafka_places(data: Data, check: Check) -> None:
+    kafka = data["stacks"]["kafka"]
+    for key in ("tier", "controllers"):
+        path = ("stacks", "kafka", key)
+        if not kafka["enabled"] or not check.sound(path, ("tiers",)) or kafka[key] is None:
+            continue
+        tier = kafka[key]
+        able = [name for name in data["tiers"] if name != "proxyhost"]
+        if tier not in able:
+            problem = "runs no Docker" if tier == "proxyhost" else f"is no tier of this site{suggestion(tier, able)}"
+            check.refuse(path, tier, problem, ", ".join(able))
+        elif data["tiers"][tier]["count"] == 0:
+            check.refuse(("tiers", tier, "count"), 0, "the stack kafka has nowhere to run", "at least 1")
+
+
+# What the engine, the mirrors and the system take beside it.
+_BESIDE_KAFKA = 512 * _sizes.MIB
+
+
+def _kafka_stack(data: Data, check: Check) -> None:
+    kafka = data["stacks"]["kafka"]
+    path: KeyPath = ("stacks", "kafka")
+    if not kafka["enabled"] or not check.sound(path, ("tiers",)):
+        return
+    for tier in dict.fromkeys(filter(None, (kafka["tier"], kafka["controllers"]))):
+        _kafka_memory(data, tier, check)
+    versions: dict[KeyPath, str | None] = {
+        (*path, "version"): kafka["version"],
+        ("versions", "kafka"): data["versions"].get("kafka"),
+    }
+    for at, version in versions.items():
+        if version and check.sound(at) and _kafka.release(version) < _kafka.OLDEST:
+            check.refuse(at, version, "is too old: its controllers do not join by themselves", "4.2 or later")
+    signers, wanted = kafka["signers"], kafka["signatures"]
+    if signers and wanted and wanted > len(signers):
+        check.refuse((*path, "signatures"), wanted, f"there are {len(signers)} signers", f"at most {len(signers)}")
+    for name, rights in kafka["clients"].items():
+        client = (*path, "clients", name)
+        if name in (*_kafka.CLIENTS, _kafka.NODE, _kafka.ADMIN):
+            check.refuse(client, None, "is who the site itself is there", "another name", shows_value=False)
+        for key in ("writes", "reads"):
+            for position, topic in enumerate(rights[key]):
+                if not topic.endswith("*") and topic not in kafka["topics"]:
+                    problem = f"is no topic of this site{suggestion(topic, kafka['topics'])}"
+                    check.refuse((*client, key, position), topic, problem, ", ".join(kafka["topics"]))
+    brokers = data["tiers"][kafka["tier"]]["count"]
+    least = _kafka.volume_minimum(kafka["topics"], brokers)
+    if _sizes.to_bytes(kafka["volume_size"]) < least:
+        copies = _kafka.replicas(brokers)
+        check.refuse(
+            (*path, "volume_size"),
+            kafka["volume_size"],
+            f"the topics hold up to {_gib(_kafka.topics_size(kafka['topics'], brokers))} on each of {brokers} brokers (size and a file more, "
+            f"times partitions, times {copies} replicas), and Kafka needs some for itself",
+            f"at least {_gib(least)}, or smaller topics",
+        )
+
+
+def _kafka_memory(data: Data, tier: str, check: Check) -> None:
+    kafka, memory = data["stacks"]["kafka"], data["tiers"][tier]["size"]["memory"]
+    processes = 2 if kafka["tier"] == kafka["controllers"] else 1
+    if kafka["memory"] is None:
+        if _sizes.to_bytes(memory) < 1 * _sizes.GIB * processes:
+            check.refuse(
+                ("tiers", tier, "size", "memory"),
+                memory,
+                "is too little for Kafka, which takes half of it and at least 512MiB",
+                f"at least {processes}GiB, or stacks.kafka.enabled: false",
+            )
+    elif _sizes.to_bytes(kafka["memory"]) * processes + _BESIDE_KAFKA > _sizes.to_bytes(memory):
+        check.refuse(
+            ("stacks", "kafka", "memory"),
+            kafka["memory"],
+            f"an instance of {tier} has {memory}, and needs 512MiB of it beside Kafka",
+            f"less, or more memory in tiers.{tier}.size",
+        )
+
+
 def _volumes(data: Data, check: Check) -> None:
     bitcoin = data["stacks"]["bitcoin"]
     for tier, settings in data["tiers"].items():
@@ -543,6 +640,8 @@ def _volumes(data: Data, check: Check) -> None:
         owners = {"path": {"/": "the root disk"}, "name": {}}
         if bitcoin and bitcoin["tier"] == tier:
             owners["path"][BITCOIN_VOLUME["path"]] = owners["name"][BITCOIN_VOLUME["name"]] = "the stack bitcoin"
+        if kafka_hosts(data, tier, [1]):
+            owners["path"][_kafka.VOLUME["path"]] = owners["name"][_kafka.VOLUME["name"]] = "the stack kafka"
         if tier == "manager":
             owners["path"][REGISTRY_VOLUME["path"]] = owners["name"][REGISTRY_VOLUME["name"]] = "the registry"
         for position, volume in enumerate(settings["volumes"]):
@@ -565,17 +664,24 @@ def _pool(data: Data, check: Check) -> None:
         return
     room = _sizes.to_bytes(pool["size"]) * len(data["endpoints"])
     wanted = _sizes.to_bytes(data["registry"]["volume_size"])
+    of_kafka = 0
     for tier, settings in data["tiers"].items():
         wanted += settings["count"] * sum(_sizes.to_bytes(volume["size"]) for volume in settings["volumes"])
         bitcoin = data["stacks"]["bitcoin"]
         if bitcoin and bitcoin["tier"] == tier and data["chain"] in _chains.CHAINS:
             wanted += settings["count"] * _sizes.to_bytes(bitcoin["volume_size"] or default_volume(data))
+        kafka = kafka_hosts(data, tier, list(range(1, settings["count"] + 1)))
+        of_kafka += len(kafka) * _sizes.to_bytes(data["stacks"]["kafka"]["volume_size"])
+    wanted += of_kafka
     if wanted > room:
+        # A site has Kafka without anybody having asked for it.
+        share = f", {_gib(of_kafka)} of it Kafka's" if of_kafka else ""
+        without = ", or stacks: {kafka: {enabled: false}}" if wanted - of_kafka <= room else ""
         check.refuse(
             ("pool", "size"),
             pool["size"],
-            f"the volumes that are declared hold {_gib(wanted)} when full",
-            f"at least {_gib(-(-wanted // len(data['endpoints'])))}, or smaller volumes",
+            f"all volumes hold {_gib(wanted)} when full{share}",
+            f"at least {_gib(-(-wanted // len(data['endpoints'])))}, or smaller volumes{without}",
         )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from ansible_collections.bcm.datacenter.plugins.module_utils._sizes import GIB, MIB
 
-from . import _chains
+from . import _chains, _kafka
 from ._declaration_file import KeyPath
 from ._declaration_kinds import Bool, Check, Choice, Int, Keys, Kind, ListOf, MapOf, Size, Text, Url
 
@@ -335,6 +335,125 @@ BITCOIN = Keys(
     },
 )
 
+KAFKA_SIGNATURES = "How many of them must have signed; `null`: one, as its makers do."
+
+
+def topic(facts: _kafka.TopicFacts) -> Keys:
+    """Return the keys of a topic."""
+    return Keys(
+        fields={
+            "class": Choice(
+                about="Which lines of the site go there; `other`: none, it is for your own use.",
+                default=facts.kind,
+                choices=_kafka.CLASSES,
+            ),
+            "partitions": Int(
+                about="Into how many parts it is divided. Lines of one source stay in one, in their order. More of them later on break "
+                "that, so it is refused then.",
+                default=facts.partitions,
+                low=1,
+                high=100,
+            ),
+            "retention": Text(
+                about="How long a line is kept, in hours or days.",
+                default=facts.retention,
+                pattern=_kafka.RETENTION,
+                allows="hours or days, such as 36h or 90d",
+            ),
+            "size": Size(about="How much a part may hold; then the oldest lines go.", default=facts.size, low=4 * MIB),
+            "ordered": Bool(about="Whether it matters in which order the lines of one source come.", default=True),
+        }
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Topics(MapOf):
+    """Topics by name; the defaults depend on the name."""
+
+    word = "mapping to topics"
+
+    def item_for(self, key: str) -> Kind:
+        return topic(_kafka.TOPICS.get(key, _kafka.OWN_TOPIC))
+
+
+_RIGHT = Text(
+    pattern=rf"{_kafka.TOPIC}|[a-z0-9][a-z0-9._-]{{0,98}}\*",
+    allows="the name of a topic, or the beginning of names with a star after it",
+)
+KAFKA = Keys(
+    fields={
+        "enabled": Bool(about="Whether the site has it. `false`: nothing of it is on the site.", default=True),
+        "tier": Text(
+            about="Tier on whose instances it runs, one broker on each.",
+            default="manager",
+            pattern=TIER,
+            allows=TIER_ALLOWS,
+        ),
+        "controllers": Text(
+            about="Tier on whose first three instances controllers run by themselves; `null`: the first three brokers are "
+            "controllers too.",
+            nullable=True,
+            pattern=TIER,
+            allows=TIER_ALLOWS,
+        ),
+        "version": Text(
+            about="Which release, 4.2 or later; `null`: that of `versions`, and then the role's own.",
+            nullable=True,
+            pattern=r"[0-9]+(\.[0-9]+)+",
+            allows="a version, such as 4.3.0",
+        ),
+        "signers": ListOf(
+            about="Whose signatures count; empty: its makers', whose keys the role knows.",
+            item=SIGNER,
+            unique="fingerprint",
+        ),
+        "signatures": Int(about=KAFKA_SIGNATURES, nullable=True, low=1, high=50),
+        "base": Keys(
+            about="The image with Java that it stands on, from Docker Hub. It is fetched once and kept in the site's registry.",
+            fields={
+                "repository": Text(
+                    about="Its name, for the Hub's own with `library/`.",
+                    default="library/eclipse-temurin",
+                    pattern=r"[a-z0-9]+([._/-][a-z0-9]+)*",
+                    allows="the name of an image",
+                ),
+                "reference": Text(
+                    about="Its tag or digest.",
+                    default="21-jre",
+                    pattern=r"[A-Za-z0-9_][A-Za-z0-9._:-]*",
+                    allows="a tag or a digest",
+                ),
+            },
+        ),
+        "memory": Size(
+            about="Memory of each of its processes, half of it for Java's heap; `null`: half of the instance's.",
+            nullable=True,
+            low=512 * MIB,
+        ),
+        "volume_size": Size(about="Size of the volume for its data, on each instance.", default="10GiB", low=1 * GIB),
+        "topics": Topics(
+            about=f"Its topics. {', '.join(f'`{name}`' for name in _kafka.TOPICS)} are always there, and can be given other values here.",
+            keys=_kafka.TOPIC,
+            key_allows="small letters, digits, dots, dashes and underscores, at most 100",
+        ),
+        "clients": MapOf(
+            about="Who may use it beside the site itself. Each gets a certificate, which lies among the site's secrets as "
+            "`tls-kafka-client-NAME`.",
+            keys=_kafka.CLIENT,
+            key_allows="a small letter, then at most 39 small letters, digits or dashes",
+            item=Keys(
+                fields={
+                    "writes": ListOf(about="Topics that it may write to.", item=_RIGHT),
+                    "reads": ListOf(
+                        about="Topics that it may read, in the consumer group of its name and in those that begin with its name and a dot.",
+                        item=_RIGHT,
+                    ),
+                }
+            ),
+        ),
+    }
+)
+
 REGISTRY = r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?"
 
 SCHEMA = Keys(
@@ -529,11 +648,11 @@ SCHEMA = Keys(
             keys=TIER,
             key_allows=TIER_ALLOWS,
         ),
-        "stacks": Keys(about="What runs on them.", fields={"bitcoin": BITCOIN}),
+        "stacks": Keys(about="What runs on them.", fields={"bitcoin": BITCOIN, "kafka": KAFKA}),
         "versions": MapOf(
             about="Releases, by program, where a stack does not say.",
-            keys=tuple(_chains.IMPLEMENTATIONS),
-            key_allows=", ".join(_chains.IMPLEMENTATIONS),
+            keys=(*_chains.IMPLEMENTATIONS, "kafka"),
+            key_allows=", ".join((*_chains.IMPLEMENTATIONS, "kafka")),
             item=Text(pattern=r"[0-9]+(\.[0-9]+)+([a-z0-9.-]*)", allows="a version, such as 30.2"),
         ),
         "mirrors": Keys(
@@ -571,7 +690,8 @@ SCHEMA = Keys(
                 "downloads": Keys(
                     about="Releases that come as files.",
                     fields={
-                        "bitcoin": Url(about="For the stack `bitcoin`; `null`: its makers' server.", nullable=True)
+                        "bitcoin": Url(about="For the stack `bitcoin`; `null`: its makers' server.", nullable=True),
+                        "kafka": Url(about="For the stack `kafka`; `null`: its makers' archive.", nullable=True),
                     },
                 ),
             },

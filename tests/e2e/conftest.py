@@ -42,10 +42,15 @@ def whole(site: Site) -> Iterator[None]:
     wait_for("site's own node", lambda: node_answers(site), 120, every=3)
 
 
+# A second site is about other things, and three brokers more would take the processors from them.
+WITHOUT_KAFKA = {"  kafka": "  kafka: {enabled: false}"}
+
+
 @pytest.fixture(scope="session")
 def other_site(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A second site on the same machine: no more of it than its fabric. Afterwards nothing of it is left."""
-    inventory = declaration(tmp_path_factory.mktemp("other"), name="name: e2e-other", pool="pool: {size: 8GiB}")
+    small = {"name": "name: e2e-other", "pool": "pool: {size: 8GiB}", **WITHOUT_KAFKA}
+    inventory = declaration(tmp_path_factory.mktemp("other"), **small)
     run = play("playbooks/fabric.yml", inventory=inventory)
     assert run.status == 0, run.text[-3000:]
     yield Site.read(inventory)
@@ -68,7 +73,7 @@ def declared(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         tmp_path_factory.mktemp("second"),
         name="name: e2e-second",
         pool="pool: {size: 20GiB}",
-        **{"    volume_size": "    volume_size: 5GiB\n    wallet: true"},
+        **{"    volume_size": "    volume_size: 5GiB\n    wallet: true", **WITHOUT_KAFKA},
     )
     taken_away = ("playbooks/destroy.yml", "-e", "confirm=e2e-second", "-e", "data=true")
     # What a test run that was killed has left.

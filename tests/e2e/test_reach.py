@@ -68,6 +68,9 @@ TARGETS: dict[str, tuple[str, str, str]] = {
     "proxyhost: dns": ("dns", "{proxyhost}", "53"),
     "manager: registry": ("tcp", "{manager}", "5443"),
     "manager: mirror of the Hub": ("tcp", "{manager}", "5000"),
+    "manager: Kafka": ("tcp", "{manager}", "9092"),
+    "manager: Kafka, for brokers": ("tcp", "{manager}", "9091"),
+    "manager: Kafka, for controllers": ("tcp", "{manager}", "9093"),
     "bitcoin-1: rpc": ("tcp", "{bitcoin}", "{rpc}"),
     "bitcoin-1: zmq": ("tcp", "{bitcoin}", "{zmq_hashblock}"),
     "bitcoin-1: p2p": ("tcp", "{bitcoin}", "{p2p}"),
@@ -77,23 +80,30 @@ TARGETS: dict[str, tuple[str, str, str]] = {
 }
 
 REGISTRY = {"manager: registry"}
-INSIDE = {"manager: registry", "manager: mirror of the Hub"}
+KAFKA = {"manager: Kafka"}
+INSIDE = {"manager: registry", "manager: mirror of the Hub", *KAFKA}
+# Between its members, which are told by the address of their host.
+MEMBERS = {"manager: Kafka, for brokers", "manager: Kafka, for controllers"}
 GATEWAY = {"proxyhost: proxy", "proxyhost: cache of the Hub", "way out: proxy", "way out: cache of the Hub"}
 OVERLAY = {"bitcoind on its overlay: zmq", "bitcoind on its overlay: p2p"}
 # Who asks -> all that must answer. What is not named must not answer.
 REACHED: dict[str, set[str]] = {
-    "proxyhost": {"world: mirror (http)", "world: hub", "host on outside: dns", *GATEWAY, *REGISTRY},
-    "manager": GATEWAY | INSIDE,
+    "proxyhost": {"world: mirror (http)", "world: hub", "host on outside: dns", *GATEWAY, *REGISTRY, *KAFKA},
+    "manager": GATEWAY | INSIDE | MEMBERS,
     "bitcoin": INSIDE,
     # A container has no address there, and asks with that of its host.
-    "a container on manager": GATEWAY | INSIDE,
+    "a container on manager": GATEWAY | INSIDE | MEMBERS,
     "a container on bitcoin": INSIDE,
-    "a task on bitcoind's overlay, on manager": GATEWAY | INSIDE | OVERLAY,
+    "a task on bitcoind's overlay, on manager": GATEWAY | INSIDE | MEMBERS | OVERLAY,
     "a task on bitcoind's overlay, on bitcoin": INSIDE | OVERLAY,
     "bitcoind's own container": INSIDE | OVERLAY,
 }
 # Which ports an instance answers on to others. Swarm's own (2377, 7946) are those of the cluster.
-LISTENING = {"proxyhost": {3128, 5000}, "manager": {2377, 7946, 5000, 5443, 5444}, "bitcoin": {7946}}
+LISTENING = {
+    "proxyhost": {3128, 5000},
+    "manager": {2377, 7946, 5000, 5443, 5444, 9091, 9092, 9093},
+    "bitcoin": {7946},
+}
 
 
 @contextlib.contextmanager

@@ -66,8 +66,8 @@ def test_a_destroyed_app_host_is_rebuilt_without_the_world(site: Site) -> None:
     image = site.ask(HOST, "docker", "inspect", "--format", "{{.Config.Image}}", bitcoin_container(site))
     lxc("delete", "--force", HOST, project=site.project)
 
-    # The stages that make app hosts and their node; the others would find all as it was.
-    for stage in ("swarm", "bitcoin"):
+    # The stages that make app hosts, ship their logs and have their node; the others would find all as it was.
+    for stage in ("swarm", "shipping", "bitcoin"):
         run = site.play(f"playbooks/{stage}.yml")
         assert run.failures == []
         assert run.status == 0

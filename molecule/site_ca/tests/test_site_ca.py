@@ -62,6 +62,23 @@ def test_the_authority_speaks_for_its_domain_alone(leader: Host) -> None:
     assert "permitted subtree violation" in leader.check_output("sh -ceu %s", forge)
 
 
+@pytest.mark.parametrize(
+    ("served", "subject", "uses"),
+    [
+        ("web", "web.home.bcm.internal", ["sslserver"]),
+        ("reader", "log-reader", ["sslclient"]),
+        ("node", "kafka-node", ["sslserver", "sslclient"]),
+    ],
+)
+def test_a_certificate_is_for_what_it_was_asked_for_and_says_whose_it_is(
+    leader: Host, served: str, subject: str, uses: list[str]
+) -> None:
+    file = f"/root/served/{served}.crt"
+    assert leader.check_output("openssl x509 -in %s -noout -subject -nameopt RFC2253", file) == f"subject=CN={subject}"
+    verify = "openssl verify -CAfile /root/served/ca.crt -purpose %s %s"
+    assert [use for use in ("sslserver", "sslclient") if leader.run(verify, use, file).rc == 0] == uses
+
+
 def test_keys_are_for_root_alone_and_in_no_output(leader: Host, converge: Callable[..., Run]) -> None:
     modes = leader.check_output(f"stat --format '%a %U' {STORE} {STORE}/site-ca {STORE}/tls-registry")
     assert modes.splitlines() == ["700 root", "600 root", "600 root"]
@@ -113,9 +130,11 @@ def test_certificates_that_nobody_would_take(refusal: Callable[..., str]) -> Non
         scenario_certificates=[
             {"name": "nameless"},
             {"name": "stranger", "dns": ["registry.example"]},
+            {"name": "anonymous", "usage": ["client"]},
         ],
         site_ca_certificate_days=20,
     )
     assert "nameless" in message
     assert "registry.example" in message
+    assert "anonymous for a client without common_name" in message
     assert "site_ca_renew_days" in message

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from bcmlab.config import Config
-from bcmlab.downloads import manifest_of, offer, releases
+from bcmlab.downloads import manifest_of, offer, offer_kafka, releases
 from bcmlab.host import Mirrors
 from bcmlab.signing import EXPIRED, GOOD, REVOKED, STRANGER, Signers
 from bcmlab.sitevars import HEAD, as_yaml, facts
@@ -80,16 +80,39 @@ def test_knots_own_layout_leads_to_the_same_files(www: Path) -> None:
     assert (www / "29.x" / VERSION / "SHA256SUMS").read_text() == (www / VERSION / "SHA256SUMS").read_text()
 
 
+def test_kafka_is_signed_over_the_file_itself_by_one(signers: Signers, tmp_path: Path) -> None:
+    built, root = tmp_path / "built", tmp_path / "www"
+    built.mkdir()
+    (built / "version").write_text("4.3.0\n")
+    (built / "kafka_2.13-4.3.0.tgz").write_bytes(b"jars")
+    known, did = offer_kafka(built, root, signers)
+    assert (known["version"], did) == ("4.3.0", "offers 4.3.0 and 1 that must be refused")
+    assert [signer["name"] for signer in known["signers"]] == [GOOD[0]]
+    assert offer_kafka(built, root, signers) == (known, "")
+    home = tmp_path / "gnupg"
+    home.mkdir(mode=0o700)
+    gpg = ["gpg", "--homedir", str(home), "--batch", "--no-autostart"]
+    subprocess.run([*gpg, "--import", *signers.folder.glob("*.asc")], capture_output=True, check=True)
+    for version, status in (("4.3.0", 0), ("4.3.0-bad-signature", 1)):
+        file = root / "kafka" / version / f"kafka_2.13-{version}.tgz"
+        done = subprocess.run([*gpg, "--verify", f"{file}.asc", file], capture_output=True, check=False)
+        assert done.returncode == status, version
+
+
 def test_the_manifests_form() -> None:
     assert manifest_of("a.tar.gz", "00ff") == b"00ff  a.tar.gz\n"
 
 
 def test_site_variables_are_yaml_of_the_same_facts(signers: Signers) -> None:
-    release = {"version": VERSION, "signers": signers.described()}
+    offered = {
+        "bitcoin": {"version": VERSION, "signers": signers.described()},
+        "kafka": {"version": "4.3.0", "signers": signers.described(GOOD[:1])},
+    }
     mirrors = Mirrors("http://m.example/debian", None)
-    found = facts(Config(), mirrors, ["/usr/local/share/ca-certificates/a.crt"], release)
+    found = facts(Config(), mirrors, ["/usr/local/share/ca-certificates/a.crt"], offered)
     assert yaml.safe_load(HEAD + as_yaml(found)) == found
     assert [signer["name"] for signer in found["stacks"]["bitcoin"]["signers"]] == list(GOOD)
+    assert found["versions"] == {"bitcoin-knots": VERSION, "kafka": "4.3.0"}
 
 
 @pytest.mark.parametrize(

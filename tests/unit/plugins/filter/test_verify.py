@@ -47,3 +47,22 @@ def test_broken_unreachable_and_forgotten() -> None:
     assert "cause: squid.service is inactive" in words
     assert "try:   Start it." in words
     assert words.endswith("5 of 6 parts do not work.")
+
+
+def kafka_part(**result: object) -> dict[str, object]:
+    hostvars = {"a": {"verify_result": {"results": []}, "verify_kafka_result": result}}
+    parts = verify_report(["a"], hostvars, "home")["parts"]
+    return parts[0] if parts else {}
+
+
+def test_kafka_as_a_whole_is_a_part() -> None:
+    well = kafka_part(ready=True, note="3 brokers, 3 controllers, 1002 leads", reason="")
+    assert (well["part"], well["works"]) == ("Kafka as a whole (3 brokers, 3 controllers, 1002 leads)", True)
+    ill = kafka_part(ready=False, reason="broker 1003 is not there")
+    assert (ill["works"], ill["cause"]) == (False, "broker 1003 is not there")
+    # Its library is missing, or the host did not answer.
+    assert (
+        kafka_part(failed=False, msg="The module interpreter was not found.")["cause"]
+        == "The module interpreter was not found."
+    )
+    assert kafka_part(skipped=True, changed=False) == {}

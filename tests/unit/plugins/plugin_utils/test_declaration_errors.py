@@ -409,7 +409,7 @@ CASES = {
     ),
     "pool and volumes": (
         {"pool": {"size": "20GiB"}, "tiers": {"bitcoin": {"count": 5}}, "stacks": {"bitcoin": {}}},
-        "pool.size = 20GiB: the volumes that are declared hold 30GiB when full; allowed: at least 30GiB, or smaller volumes",
+        "pool.size = 20GiB: all volumes hold 60GiB when full, 30GiB of it Kafka's; allowed: at least 60GiB, or smaller volumes",
     ),
     "pool with source and size": (
         {"pool": {"source": "/dev/sdb", "size": "20GiB"}},

@@ -34,6 +34,9 @@ class Plain(yaml.SafeDumper):
         return super().increase_indent(flow, False)
 
 
+NO_KAFKA = {"kafka": {"enabled": False}}
+
+
 @pytest.mark.parametrize("name", GOLDEN)
 def test_golden(name, monkeypatch):
     """Names, addresses and variables of a site never change by themselves.
@@ -51,8 +54,9 @@ def test_golden(name, monkeypatch):
 
 
 def test_the_smallest_site(site):
-    found = site({})
+    found = site({"stacks": NO_KAFKA})
     assert found.groups["instances"] == ["proxyhost-1", "manager-1", "manager-2", "manager-3"]
+    assert found.groups["kafka_nodes"] == []
     assert found.groups["endpoints"] == found.groups["lxd_leader"] == ["standalone"]
     assert found.groups["lxd_candidates"] == []
     assert found.groups["app_hosts"] == []
@@ -283,7 +287,8 @@ def test_images_labels_and_volumes(site):
 
 def test_the_registry_has_a_volume_on_the_first_manager(site):
     own = {"name": "ca", "size": "1GiB", "path": "/srv/ca"}
-    found = site({"registry": {"volume_size": "2048MiB"}, "tiers": {"manager": {"volumes": [own]}, "bitcoin": {}}})
+    tiers = {"manager": {"volumes": [own]}, "bitcoin": {}}
+    found = site({"registry": {"volume_size": "2048MiB"}, "tiers": tiers, "stacks": NO_KAFKA})
     volumes = {name: [one["name"] for one in found.hosts[name]["bcm_volumes"]] for name in found.groups["instances"]}
     others = {"manager-2": ["ca"], "manager-3": ["ca"], "proxyhost-1": [], "bitcoin-1": []}
     assert volumes == {"manager-1": ["ca", "registry"], **others}
@@ -313,7 +318,7 @@ def test_the_version_of_a_stack_comes_before_that_of_its_program(site):
 
 
 def test_mirrors_of_the_world(site):
-    found = site({"tiers": {"bitcoin": {}}, "stacks": {"bitcoin": {}}}).variables
+    found = site({"tiers": {"bitcoin": {}}, "stacks": {"bitcoin": {}, **NO_KAFKA}}).variables
     assert found["bcm_mirrors"]["apt"] == {"debian": None, "security": None}
     assert (
         found["bcm_mirrors"]["docker_hub"]
@@ -347,6 +352,7 @@ def test_mirrors_with_private_addresses_are_let_through(site):
                 "allowed_private": [{"host": "192.168.1.0/24", "port": 22}],
                 "allowed_domains": [".example.org"],
             },
+            "stacks": NO_KAFKA,
         }
     ).variables
     assert found["bcm_egress_allowed_private"] == [
@@ -366,13 +372,13 @@ def test_what_lies_beside_comes_on_top(site):
         "  - {path: '${PLACE:-place}.yml'}\n  - {path: none.yml, optional: true}\n  - {path: last.yml}\n"
         "endpoints: [{name: here, connection: local}]\nmirrors: {apt: {debian: 'http://a.example'}}\n",
         {"LAB": "/lab"},
-        place="endpoints: [{name: here, lxd_socket: '${LAB}/s'}]\nmirrors: {apt: {security: 'http://b.example'}}\npool: {size: 9GiB}\n",
-        last="pool: {size: 10GiB}\n",
+        place="endpoints: [{name: here, lxd_socket: '${LAB}/s'}]\nmirrors: {apt: {security: 'http://b.example'}}\npool: {size: 90GiB}\n",
+        last="pool: {size: 100GiB}\n",
     )
     assert found.variables["bcm_lxd_socket"] == "/lab/s"
     assert found.hosts["here"]["ansible_connection"] == "local"
     assert found.variables["bcm_mirrors"]["apt"] == {"debian": "http://a.example", "security": "http://b.example"}
-    assert found.variables["bcm_pool"]["size"] == "10GiB"
+    assert found.variables["bcm_pool"]["size"] == "100GiB"
 
 
 def test_a_fingerprint_may_have_spaces(site):
