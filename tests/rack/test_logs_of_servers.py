@@ -52,7 +52,7 @@ def test_all_of_it_works_and_stays(shipping: RackSite, tmp_path: Path) -> None:
     assert (again.status, again.changed) == (0, set())
 
 
-def test_a_line_of_each_serverof_its_kernel(shipping: RackSite) -> None:
+def test_a_line_of_each_server(shipping: RackSite) -> None:
     bus = Bus(shipping)
     since, mark = bus.now(), f"rack-{time.monotonic_ns()}"
     for server in SERVERS:
@@ -88,3 +88,16 @@ def test_nothing_of_it_is_left_on_servers_where_there_is_none_any_more(site: Rac
     assert site.ask("manager-1", "docker", "service", "ls", "--quiet", "--filter", "label=bcm.stack=kafka") == ""
     again = site.play("playbooks/site.yml")
     assert (again.status, again.changed) == (0, set())
+
+
+def test_its_data_goes_as_the_documentation_says(site: RackSite, shipping: RackSite) -> None:
+    lxc = ("lxc", "--project", site.project)
+    for manager in site.tier("manager"):
+        assert f"{manager}-kafka" in site.play("playbooks/swarm.yml", "--check").text
+        for argv in (
+            ("config", "device", "remove", manager, "kafka"),
+            ("storage", "volume", "delete", site.project, f"{manager}-kafka"),
+        ):
+            done = site.on("rack-1", *lxc, *argv)
+            assert done.returncode == 0, done.stderr
+    assert "has no Kafka any more" not in site.play("playbooks/swarm.yml", "--check").text
