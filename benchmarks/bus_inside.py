@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -184,10 +185,8 @@ def tail(file: Path) -> bytes:
 def options() -> dict[str, Any]:
     """How the shipper speaks to Kafka."""
     sys.path.insert(0, "/usr/local/lib/bcm")
-    from bcm_shipper import settings
-    from bcm_shipper.sender import options as said
-
-    found: dict[str, Any] = said(settings.load())
+    settings, sender = (importlib.import_module(f"bcm_shipper.{name}") for name in ("settings", "sender"))
+    found: dict[str, Any] = sender.options(settings.load())
     return found
 
 

@@ -22,7 +22,7 @@ TREES = (
     ("benchmarks", ["benchmarks/distance"]),
     ("benchmarks", ["benchmarks/delay"]),
     ("benchmarks:tests/e2e", ["benchmarks/bus"]),
-    ("benchmarks:roles/log_shipper/files", ["benchmarks/bus_inside.py"]),
+    ("benchmarks", ["benchmarks/bus_inside.py"]),
     ("benchmarks:collections", ["benchmarks/plugins", "benchmarks/standin.py"]),
 )
 
