@@ -6,7 +6,7 @@ SHELL := /bin/bash
 SITE ?= inventories/lab
 
 .DEFAULT_GOAL := help
-.PHONY: help site verify destroy test lint unit sanity build core integration rack molecule e2e soak benchmark benchmark-distance benchmark-plugins reference clean venv
+.PHONY: help site verify destroy test lint unit sanity build core integration rack molecule e2e soak benchmark benchmark-distance benchmark-plugins benchmark-bus reference clean venv
 
 help: ## Say what there is to make
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 28
@@ -54,6 +54,9 @@ benchmark-distance: ## Measure a site on servers far away against one on servers
 
 benchmark-plugins: ## Measure connection, inventory and modules against those of community.general
 	@benchmarks/plugins $(ARGS)
+
+benchmark-bus: ## Measure lines from the journal to a consumer against rsyslog and kcat, on the lab's site
+	@venv=$${BCM_VENV:-$$(scripts/venv test)} && PATH=$$venv/bin:$$PATH && benchmarks/bus $(ARGS)
 
 reference: ## Write docs/reference and the tables of the roles' READMEs from the documentation in the code
 	@venv=$${BCM_VENV:-$$(scripts/venv test)} && PATH=$$venv/bin:$$PATH && scripts/role-readmes && scripts/reference

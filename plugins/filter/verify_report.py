@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +16,8 @@ short_description: One report of what the probes of all hosts found
 version_added: 0.1.0
 description:
   - Reads C(verify_result), the registered result of M(bcm.datacenter.probe), C(verify_node_result), that of
-    M(bcm.datacenter.bitcoin_node_info), and C(verify_kafka_result), that of M(bcm.datacenter.kafka_cluster_info), of each host. A host that could not be
+    M(bcm.datacenter.bitcoin_node_info), C(verify_kafka_result) and C(verify_kafka_other_result), those of
+    M(bcm.datacenter.kafka_cluster_info), and C(verify_logs_result), that of the command that reads logs, of each host. A host that could not be
     reached, or on which the module failed, is a part that does not work.
 options:
   _input:
@@ -57,7 +59,7 @@ def parts_of(host: str, variables: Mapping[str, Any]) -> list[dict[str, Any]]:
         cause = "it was not looked at" if result is None else str(result.get("msg", "no reason was given"))
         itself = "the machine itself" if "endpoints" in variables.get("group_names", []) else "the instance itself"
         return [{"host": host, "part": itself, "works": False, "cause": cause, "hint": ""}]
-    return [{"host": host, **part} for part in [*result["results"], *node_of(variables), *kafka_of(variables)]]
+    return [{"host": host, **part} for part in [*result["results"], *node_of(variables)]]
 
 
 def node_of(variables: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -75,21 +77,75 @@ def node_of(variables: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{"part": "bitcoind", "works": False, "cause": node["reason"], "hint": hint}]
 
 
-def kafka_of(variables: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the part that is Kafka as a whole, if the host has asked for it."""
-    found = variables.get("verify_kafka_result") or {}
-    if not found or found.get("skipped"):
+def kafka_of(hosts: list[str], hostvars: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the part that is Kafka as a whole, as the first host says that was told something.
+
+    Where one was told nothing and another something, that is the trouble of the one.
+    """
+    said = []
+    for host in hosts:
+        for name in ("verify_kafka_result", "verify_kafka_other_result"):
+            found = hostvars[host].get(name) or {}
+            # A host that cannot be reached is a part already.
+            if found and not found.get("skipped") and not found.get("unreachable"):
+                said.append((host, found))
+    told = [(host, found) for host, found in said if found.get("reachable")]
+    parts = []
+    for host, found in told[:1] or said[:1]:
+        part = {"host": host, "part": "Kafka as a whole", "works": bool(found.get("ready")), "cause": "", "hint": ""}
+        if found.get("ready"):
+            part["part"] = f"Kafka as a whole ({found['note']})"
+        else:
+            part["cause"] = reason_of(found)
+            part["hint"] = "Look at its members first. bus.yml says more, and mends what can be mended."
+        parts.append(part)
+    for host, found in said if told else []:
+        if not found.get("reachable"):
+            hint = "It answers others. bus.yml mends what this host needs for it."
+            parts.append(
+                {"host": host, "part": "Kafka from here", "works": False, "cause": reason_of(found), "hint": hint}
+            )
+    return parts
+
+
+def reason_of(found: Mapping[str, Any]) -> str:
+    return str(found.get("reason") or found.get("msg") or "no reason was given")
+
+
+def logs_of(hosts: list[str], hostvars: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return how old the last line of each host is in Kafka, as the host says that has asked."""
+    asked = [(host, hostvars[host].get("verify_logs_result") or {}) for host in hosts]
+    asked = [(host, found) for host, found in asked if "rc" in found]
+    if not asked:
         return []
-    if found.get("ready"):
-        return [{"part": f"Kafka as a whole ({found['note']})", "works": True, "cause": "", "hint": ""}]
-    cause = str(found.get("reason") or found.get("msg") or "no reason was given")
-    hint = "Look at its members first. bus.yml says more, and mends what can be mended."
-    return [{"part": "Kafka as a whole", "works": False, "cause": cause, "hint": hint}]
+    asker, found = asked[0]
+    if found["rc"]:
+        cause = str(found.get("stderr") or found.get("msg") or "bcm-logs gave no reason").strip()
+        hint = "Look at Kafka first, and at bcm-logs on this host."
+        return [{"host": asker, "part": "Last lines of all hosts", "works": False, "cause": cause, "hint": hint}]
+    wanted = hostvars[asker]["verify_logs"]
+    last = {one["host"]: one for one in map(json.loads, found["stdout"].splitlines())}
+    return [logs_part(host, last.get(host), wanted["late"]) for host in wanted["of"] if host in hosts]
+
+
+def logs_part(host: str, last: Mapping[str, Any] | None, late: int) -> dict[str, Any]:
+    hint = "bcm-shipper status on this host, and journalctl -u bcm-shipper, say more. Its clock may be wrong, too."
+    part = {"host": host, "part": "Last line in Kafka", "works": False, "cause": "there is none of late", "hint": hint}
+    if last is not None and last["age"] > late:
+        part["cause"] = f"it is of {last['time']}, {last['age']} s ago"
+    elif last is not None:
+        part.update(part=f"Last line in Kafka ({last['age']} s old)", works=True, cause="", hint="")
+    return part
 
 
 def verify_report(hosts: list[str], hostvars: Mapping[str, Mapping[str, Any]], site: str) -> dict[str, Any]:
     """Return the report of HOSTS."""
-    parts = [part for host in hosts for part in parts_of(host, hostvars[host])]
+    of_all = [*kafka_of(hosts, hostvars), *logs_of(hosts, hostvars)]
+    parts = [
+        part
+        for host in hosts
+        for part in [*parts_of(host, hostvars[host]), *(part for part in of_all if part["host"] == host)]
+    ]
     broken = [f"{part['host']}: {part['part']}: {part['cause']}" for part in parts if not part["works"]]
     return {
         "site": site,

@@ -382,7 +382,10 @@ _RIGHT = Text(
 )
 KAFKA = Keys(
     fields={
-        "enabled": Bool(about="Whether the site has it. `false`: nothing of it is on the site.", default=True),
+        "enabled": Bool(
+            about="Whether the site has it. `false` on a site that has had it: services, shippers and keys go, volumes stay.",
+            default=True,
+        ),
         "tier": Text(
             about="Tier on whose instances it runs, one broker on each.",
             default="manager",

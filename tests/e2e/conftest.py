@@ -15,6 +15,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from bus import Bus
 from neighbour import all_but, somebody
 from standing import CHECKOUT, LXD_ENV, Site, declaration, node_answers, play, start, wait_for
 
@@ -40,6 +41,14 @@ def whole(site: Site) -> Iterator[None]:
     for host in site.engines:
         site.ask(host, "systemctl", "start", "docker")
     wait_for("site's own node", lambda: node_answers(site), 120, every=3)
+
+
+@pytest.fixture
+def bus(site: Site) -> Iterator[Bus]:
+    """The site's Kafka, which is whole again after the test."""
+    found = Bus(site)
+    yield found
+    found.mend()
 
 
 # A second site is about other things, and three brokers more would take the processors from them.

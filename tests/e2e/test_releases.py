@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from bus import Bus
 from standing import LAB_DIR, Site, bitcoin_container, declaration
 
 # What the download server offers beside the good release (lab/bcmlab/downloads.py), and what must be said of it.
@@ -23,11 +25,17 @@ REFUSED = {
 }
 
 
-def asking_for(version: str, directory: Path) -> Path:
+def known() -> dict[str, Any]:
+    """What a site knows of the lab."""
+    found: dict[str, Any] = yaml.safe_load((LAB_DIR / "site-vars.yml").read_text())
+    return found
+
+
+def asking_for(program: str, version: str, directory: Path) -> Path:
     """The lab's declaration with another release, by somebody who trusts the keys that went bad since as well."""
-    facts = yaml.safe_load((LAB_DIR / "site-vars.yml").read_text())
+    facts = known()
     keys = json.loads((LAB_DIR / "signers/signers.json").read_text())
-    facts["versions"]["bitcoin-knots"] = version
+    facts["versions"][program] = version
     facts["stacks"]["bitcoin"]["signers"] += [
         {"name": name, **keys[name], "source": "a test"} for name in ("lab-signer-expired", "lab-signer-revoked")
     ]
@@ -42,24 +50,38 @@ def asking_for(version: str, directory: Path) -> Path:
     return inventory
 
 
-def tags(site: Site) -> list[str]:
-    """What the site's registry has of the node."""
+def tags(site: Site, program: str) -> list[str]:
+    """What the site's registry has of it."""
     registry = f"registry.{site.hostvars['manager-1']['bcm_domain']}:5443"
     ca = f"/etc/docker/certs.d/{registry}/ca.crt"
-    url = f"https://{registry}/v2/bitcoin-knots/tags/list"
+    url = f"https://{registry}/v2/{program}/tags/list"
     found: list[str] = json.loads(site.ask("manager-1", "curl", "--silent", "--fail", "--cacert", ca, url))["tags"]
     return found
 
 
 @pytest.mark.parametrize(("version", "reason"), REFUSED.items(), ids=[name.split(".")[-1] for name in REFUSED])
 def test_is_refused_before_it_is_used(site: Site, tmp_path: Path, version: str, reason: str) -> None:
-    container, before = bitcoin_container(site), tags(site)
-    run = site.play("playbooks/bitcoin.yml", inventory=asking_for(version, tmp_path))
+    container = bitcoin_container(site)
+    refuses(site, "playbooks/bitcoin.yml", "bitcoin-knots", version, reason, tmp_path)
+    assert bitcoin_container(site) == container
+
+
+def test_a_release_of_kafka_whose_signature_is_over_another_file_is_refused(
+    site: Site, bus: Bus, tmp_path: Path
+) -> None:
+    containers = {host: bus.container(host) for host in bus.hosts}
+    version = f"{known()['versions']['kafka']}-bad-signature"
+    refuses(site, "playbooks/bus.yml", "kafka", version, "does not match the signed file", tmp_path)
+    assert {host: bus.container(host) for host in bus.hosts} == containers
+
+
+def refuses(site: Site, playbook: str, program: str, version: str, reason: str, directory: Path) -> None:
+    before = tags(site, program)
+    run = site.play(playbook, inventory=asking_for(program, version, directory))
     assert run.status != 0
     (failure,) = run.failures
     assert reason in failure
     assert not run.changed
-    assert tags(site) == before
+    assert tags(site, program) == before
     assert not [tag for tag in before if version in tag]
     assert site.ask("manager-1", "find", "/var/cache/bcm/releases", "-type", "f") == ""
-    assert bitcoin_container(site) == container

@@ -21,6 +21,8 @@ TREES = (
     ("benchmarks", ["benchmarks/run"]),
     ("benchmarks", ["benchmarks/distance"]),
     ("benchmarks", ["benchmarks/delay"]),
+    ("benchmarks:tests/e2e", ["benchmarks/bus"]),
+    ("benchmarks", ["benchmarks/bus_inside.py"]),
     ("benchmarks:collections", ["benchmarks/plugins", "benchmarks/standin.py"]),
 )
 

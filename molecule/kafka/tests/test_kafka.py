@@ -214,3 +214,39 @@ def test_what_cannot_be_is_refused_before_anything_is_made(host: Host, refusal: 
     for wrong in ("memory", "free_space_min"):
         assert wrong in words
     assert not host.file("/var/lib/bcm/sites/another").exists
+
+
+def test_what_one_broker_holds_alone_is_held_by_others_before_it_is_restarted(
+    host: Host, converge: Callable[..., Run]
+) -> None:
+    """As a run leaves it that was killed after the second and third broker had come."""
+    alone = {"version": 1, "partitions": [{"topic": "alerts", "partition": 0, "replicas": [1001]}]}
+    host.check_output("echo %s | kafka reassign --reassignment-json-file @stdin --execute", json.dumps(alone))
+    wait_for("one replica", lambda: (1, 1) in replicas(host), 60)
+    run = converge(scenario_brokers=THREE, kafka_options={"num.replica.fetchers": "2"})
+    assert run.status == 0, run.text[-3000:]
+    assert "bcm.datacenter.kafka : Give them more replicas" in {task for _host, task in run.changed}
+    assert replicas(host) == {(3, 3)}
+
+
+def test_what_is_taken_away_keeps_its_data(
+    host: Host, instance: Callable[[str], Host], converge: Callable[..., Run]
+) -> None:
+    before = sorted(set(numbers(bus(host, "read", "log-reader", "logs.system"))))
+    known = host.check_output(f"cat {SECRETS}/kafka-cluster {SECRETS}/kafka-member-*")
+    gone = converge("remove.yml", scenario_brokers=THREE)
+    assert gone.status == 0, gone.text[-3000:]
+    for name in THREE:
+        member = instance(name)
+        assert member.check_output("docker ps --all --quiet --filter label=bcm.kafka") == ""
+        for path in ("/etc/bcm/kafka", "/usr/local/sbin/kafka", "/opt/bcm/kafka-client"):
+            assert not member.file(path).exists, path
+        # It was closed in good order.
+        assert member.file(f"/srv/kafka/{name}/log/.kafka_cleanshutdown").exists
+    again = converge("remove.yml", scenario_brokers=THREE)
+    assert (again.status, again.changed) == (0, set())
+
+    back = converge(scenario_brokers=THREE)
+    assert back.status == 0, back.text[-3000:]
+    assert host.check_output(f"cat {SECRETS}/kafka-cluster {SECRETS}/kafka-member-*") == known
+    assert sorted(set(numbers(bus(host, "read", "log-reader", "logs.system")))) == before

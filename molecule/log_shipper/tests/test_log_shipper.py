@@ -338,3 +338,27 @@ def test_a_new_certificate_loses_nothing(one: Host, converge: Callable[..., Run]
     write(one, 501, 1000, "renewed")
     caught_up(one)
     check_sources(consumed(one), "log-shipper-1", ("renewed",), 1000)
+
+
+def test_what_is_taken_away_goes_on_from_there(one: Host, machine: Host, converge: Callable[..., Run]) -> None:
+    write(one, 1, 500, "away")
+    caught_up(one)
+    # Another site's is left alone.
+    other = converge("remove.yml", "--limit=log-shipper-1", scenario_site="other")
+    assert other.status == 0, other.text[-3000:]
+    assert one.run("systemctl is-active bcm-shipper.service").rc == 0
+    gone = converge("remove.yml")
+    assert gone.status == 0, gone.text[-3000:]
+    for host in (one, machine):
+        assert not host.file("/etc/bcm/shipper").exists
+        assert host.run("systemctl is-active bcm-shipper.service").rc != 0
+    assert not one.file("/etc/bcm/logs").exists
+    assert "Kafka of site home" not in machine.check_output("cat /etc/hosts")
+    again = converge("remove.yml")
+    assert (again.status, again.changed) == (0, set())
+
+    write(one, 501, 1000, "away")
+    back = converge("converge.yml")
+    assert back.status == 0, back.text[-3000:]
+    caught_up(one)
+    assert check_sources(consumed(one), "log-shipper-1", ("away",), 1000) == 0

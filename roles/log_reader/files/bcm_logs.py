@@ -7,6 +7,7 @@
     bcm-logs --since 10m --host manager-1 --service sshd
     bcm-logs --since "2026-11-29 18:00" --until "2026-11-29 18:05" --priority warning
     bcm-logs --follow --service bitcoin-1
+    bcm-logs --latest
 
 A time is one of UTC (2026-11-29 18:00:00, 18:00), so long ago (90s, 10m, 2h, 3d), or now.
 """
@@ -36,6 +37,8 @@ FORMATS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d", "%Y-%m-%dT%H:%M:%S
 PATIENCE = 15.0
 # Entries that are remembered to know those that come twice.
 REMEMBERED = 200_000
+# How far behind the end of each partition the last line of a host is looked for: the next where the one before was not enough.
+DEPTHS = (500, 4_000, 32_000)
 
 Object = dict[str, Any]
 
@@ -123,6 +126,13 @@ def line_of(record: Object) -> str:
     return f"{record.get('time', '')[:23]}Z {record.get('host', '')} {who}:{mark} {record.get('message', '')}"
 
 
+def age_of(host: str, seconds: float, now: float, as_json: bool) -> str:
+    """How old the last line of a host is."""
+    at = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    age = max(0, round(now - seconds))
+    return json.dumps({"host": host, "time": at, "age": age}) if as_json else f"{at} {host} {age} s ago"
+
+
 def seconds_of(text: str) -> float:
     return datetime.strptime(text[:26], "%Y-%m-%dT%H:%M:%S.%f").replace(tzinfo=UTC).timestamp()
 
@@ -172,6 +182,20 @@ def in_order(found: Iterable[tuple[float, Object]], most: int) -> tuple[list[Obj
         if len(last) > most:
             heapq.heappop(last)
     return [record for _seconds, _number, record in sorted(last, key=lambda one: one[:2])], max(0, number - most)
+
+
+def latest(bus: Bus, wanted: Wanted) -> dict[str, float]:
+    """The time of the last line of each host. Hosts that are asked for by name, and of which there is none, are looked for further back."""
+    named = {host for host in wanted.hosts if not set(host) & set("*?[")}
+    found: dict[str, float] = {}
+    for depth in DEPTHS:
+        values, all_of_it = bus.last(depth)
+        for seconds, record in chosen(values, wanted, Once()):
+            host = str(record.get("host", ""))
+            found[host] = max(seconds, found.get(host, 0.0))
+        if named <= set(found) or all_of_it:
+            break
+    return found
 
 
 class Bus:
@@ -239,6 +263,21 @@ class Bus:
             # A negative offset says that there is nothing after that time.
             if place.offset >= 0 and high > max(low, place.offset):
                 ends[place.topic, place.partition] = high
+        yield from self.up_to(ends, places, until + late)
+
+    def last(self, depth: int) -> tuple[Iterator[bytes], bool]:
+        """The last DEPTH records of each partition, and whether these are all that there are."""
+        places, ends, whole = self.partitions(None), {}, True
+        for place in places:
+            low, high = self.ask(self.consumer.get_watermark_offsets, place)
+            place.offset = max(low, high - depth)
+            whole = whole and place.offset == low
+            if high > low:
+                ends[place.topic, place.partition] = high
+        return self.up_to(ends, places, float("inf")), whole
+
+    def up_to(self, ends: dict[tuple[str, int], int], places: list[Any], until: float) -> Iterator[bytes]:
+        """What is in PLACES from their offsets on, up to ENDS, or to what is younger than UNTIL."""
         self.consumer.assign([place for place in places if (place.topic, place.partition) in ends])
         answered = time.monotonic()
         while ends:
@@ -254,16 +293,27 @@ class Bus:
                 if where not in ends:
                     continue
                 yield message.value()
-                if message.offset() + 1 >= ends[where] or message.timestamp()[1] / 1000 > until + late:
+                if message.offset() + 1 >= ends[where] or message.timestamp()[1] / 1000 > until:
                     del ends[where]
 
     def tail(self, since: float | None) -> Iterator[bytes]:
         """All from SINCE, or from now on, for ever."""
         self.consumer.assign(self.partitions(since))
+        told = ""
         while True:
             for message in self.consumer.consume(1000, 0.2):
-                if message.error() is None:
+                error = message.error()
+                if error is None:
+                    self.problem = told = ""
                     yield message.value()
+                elif error.code() > 0:
+                    # A broker's verdict. What the library says itself passes.
+                    raise LogsError(f"topic {message.topic()}: {error.str()}")
+                else:
+                    self.problem = error.str()
+            if self.problem != told:
+                told = self.problem
+                print(f"bcm-logs: {told}; what comes is shown when that is over", file=sys.stderr, flush=True)
 
 
 def arguments(argv: list[str], now: float) -> argparse.Namespace:
@@ -283,6 +333,7 @@ def arguments(argv: list[str], now: float) -> argparse.Namespace:
     parser.add_argument("-g", "--grep", type=re.compile, help="with this pattern in the message")
     parser.add_argument("-n", "--lines", type=int, default=10_000, help="the last so many (10000)")
     parser.add_argument("-f", "--follow", action="store_true", help="go on with what comes")
+    parser.add_argument("--latest", action="store_true", help="only how old the last line of each host is")
     parser.add_argument(
         "--late", type=float, default=86_400, help="look for lines that came so many seconds late (a day)"
     )
@@ -293,7 +344,7 @@ def arguments(argv: list[str], now: float) -> argparse.Namespace:
 def main(argv: list[str]) -> int:
     now = time.time()
     asked = arguments(argv, now)
-    since = asked.since if asked.since is not None or asked.follow else now - 3600
+    since = asked.since if asked.since is not None or asked.follow or asked.latest else now - 3600
     wanted = Wanted(
         since or 0.0,
         asked.until,
@@ -307,6 +358,10 @@ def main(argv: list[str]) -> int:
     directory = Path(os.environ.get("BCM_LOGS", CONFIG))
     try:
         bus = Bus(json.loads((directory / "config.json").read_text(encoding="utf-8")), directory)
+        if asked.latest:
+            for host, seconds in sorted(latest(bus, wanted).items()):
+                print(age_of(host, seconds, time.time(), asked.json))
+            return 0
         if asked.follow:
             for _seconds, record in chosen(bus.tail(since), wanted, Once()):
                 print(say(record), flush=True)

@@ -10,9 +10,12 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
-# Who logs under ever new names does not make the state grow without end.
+# Who logs under ever new names does not make the state grow without end. Where there are as many, those that have said nothing for so
+# many days make room.
 MOST_SOURCES = 1000
+KEPT_DAYS = 30
 OTHERS = "other"
+DAY = 86_400_000_000
 # Records that may be under way at once.
 MOST_UNDER_WAY = 20_000
 
@@ -28,6 +31,8 @@ class Source(NamedTuple):
     left_out: int = 0
     # Lines of a secret that are still to come.
     hidden: int = 0
+    # When it logged last, in whole days since 1970.
+    day: int = 0
 
 
 class Limit(NamedTuple):
@@ -48,15 +53,44 @@ class Ledger:
         self.limits = limits
         self.skipped = skipped
         self.found: dict[str, Limit | None] = {}
+        # Those that have made room, until somebody takes note of it.
+        self.gone: list[str] = []
+        # The day on which there was nobody any more who could.
+        self.crowded = -1
         # Of which lines were left out that nobody was told of yet.
         self.behind = {name for name, source in self.sources.items() if source.left_out}
 
-    def name(self, kind: str, source: str) -> tuple[str, str]:
-        """The name under which a source is kept, and the source: those that are too many are one."""
-        name = f"{kind}/{source}"
-        if name in self.sources or len(self.sources) < MOST_SOURCES:
-            return name, source
-        return f"{kind}/{OTHERS}", OTHERS
+    def name(self, kind: str, source: str, microseconds: int) -> tuple[str, str]:
+        """The name under which a source that logs now is kept, and the source: those that are too many are one."""
+        name, day = f"{kind}/{source}", microseconds // DAY
+        if name not in self.sources and len(self.sources) >= MOST_SOURCES:
+            self.make_room(day)
+            if len(self.sources) >= MOST_SOURCES:
+                name, source = f"{kind}/{OTHERS}", OTHERS
+        self.seen(name, day)
+        return name, source
+
+    def seen(self, name: str, day: int) -> None:
+        known = self.sources.get(name, Source())
+        if day > known.day:
+            self.sources[name] = known._replace(day=day)
+
+    def make_room(self, day: int) -> None:
+        """Forget who has been silent for long. If they come back they begin with the number 1 again."""
+        if day == self.crowded:
+            return
+        silent = [
+            name for name, source in self.sources.items() if source.day < day - KEPT_DAYS and name not in self.behind
+        ]
+        for name in silent:
+            del self.sources[name]
+            self.found.pop(name, None)
+        self.gone += silent
+        self.crowded = -1 if silent else day
+
+    def take_gone(self) -> tuple[str, ...]:
+        gone, self.gone = tuple(self.gone), []
+        return gone
 
     def limit(self, name: str) -> Limit | None:
         if name not in self.found:

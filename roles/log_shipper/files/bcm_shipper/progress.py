@@ -84,7 +84,7 @@ def keep(path: str, state: State) -> None:
 class Ticket:
     """Something that has to be done before the position may move beyond it."""
 
-    __slots__ = ("changes", "done", "name", "position", "size", "source")
+    __slots__ = ("changes", "done", "gone", "name", "position", "size", "source")
 
     def __init__(self, name: str, source: Source, **changes: float) -> None:
         self.done = False
@@ -93,8 +93,9 @@ class Ticket:
         # What is counted when it is done, by its name in the state.
         self.changes = changes
         self.size = 0
-        # Of an entry, with the last of its tickets.
+        # Of an entry, with the last of its tickets: where it is, and which sources have made room for it.
         self.position: Position | None = None
+        self.gone: tuple[str, ...] = ()
 
 
 class Progress:
@@ -119,6 +120,8 @@ class Progress:
             ticket = tickets.popleft()
             moved = True
             self.bytes -= ticket.size
+            for name in ticket.gone:
+                state.sources.pop(name, None)
             state.sources[ticket.name] = ticket.source
             if ticket.position is not None:
                 state.position = ticket.position

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from bcm_shipper.journal import Entry, Fields, Lost, text
-from bcm_shipper.ledger import Ledger, Source
+from bcm_shipper.ledger import DAY, Ledger, Source
 from bcm_shipper.position import Position
 from bcm_shipper.redaction import Redaction
 from bcm_shipper.settings import Settings
@@ -164,7 +164,7 @@ class Records:
         fields = entry.fields
         source, told = source_of(fields)
         kind = kind_of(fields, told, self.settings)
-        name, source = self.ledger.name(kind, source)
+        name, source = self.ledger.name(kind, source, entry.microseconds)
         within = self.ledger.count(name, entry.microseconds)
         whole = text(fields.get("MESSAGE", b""))
         message, redacted, hidden = self.redaction.message(whole, self.ledger.hidden(name))
@@ -197,6 +197,7 @@ class Records:
     ) -> Record:
         """Something that the shipper has to say itself, in the stream of the source that it is about."""
         kind, _slash, source = name.partition("/")
+        self.ledger.seen(name, microseconds // DAY)
         content = {"priority": priority, "message": words, "boot": "", "entry": f"{before.entry}/{event}/{source}"}
         return self.record(kind, source, name, {**content, "event": event, "lines": lines}, microseconds)
 

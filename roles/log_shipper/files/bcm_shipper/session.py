@@ -126,6 +126,7 @@ class Session:
             else:
                 ticket = self.submit(made, Ticket(made.name, made.source, sent=1, redacted=made.redacted))
         ticket.position = item.position
+        ticket.gone = self.ledger.take_gone()
 
     def submit(self, record: Record, ticket: Ticket) -> Ticket:
         """Send a record. Lines of the bus itself wait for those of others: otherwise each that is sent might bring the next."""

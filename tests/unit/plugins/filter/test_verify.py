@@ -66,3 +66,49 @@ def test_kafka_as_a_whole_is_a_part() -> None:
         == "The module interpreter was not found."
     )
     assert kafka_part(skipped=True, changed=False) == {}
+
+
+def all_parts(**hosts: dict[str, object]) -> list[tuple[str, str, bool, str]]:
+    hostvars = {host: {"verify_result": {"results": []}, **said} for host, said in hosts.items()}
+    parts = verify_report(sorted(hosts), hostvars, "home")["parts"]
+    return [(part["host"], part["part"], part["works"], part["cause"]) for part in parts]
+
+
+def test_kafka_is_well_where_only_one_host_gets_no_answer() -> None:
+    well = {"reachable": True, "ready": True, "note": "3 brokers"}
+    silent = {"reachable": False, "ready": False, "reason": "no broker could be asked"}
+    assert all_parts(
+        a={"verify_kafka_result": silent, "verify_kafka_other_result": {"skipped": True}},
+        b={"verify_kafka_result": {"skipped": True}, "verify_kafka_other_result": well},
+        c={"verify_kafka_other_result": well},
+    ) == [
+        ("a", "Kafka from here", False, "no broker could be asked"),
+        ("b", "Kafka as a whole (3 brokers)", True, ""),
+    ]
+    # Nobody gets one: said once.
+    assert all_parts(a={"verify_kafka_result": silent}, b={"verify_kafka_other_result": silent}) == [
+        ("a", "Kafka as a whole", False, "no broker could be asked")
+    ]
+    # The host that was to ask is away, which is said of the host.
+    assert all_parts(a={"verify_kafka_result": {"unreachable": True}}, b={"verify_kafka_other_result": well}) == [
+        ("b", "Kafka as a whole (3 brokers)", True, "")
+    ]
+
+
+def test_how_old_the_last_line_of_each_host_is() -> None:
+    asked = {"hosts": ["b"], "of": ["a", "b", "c", "d"], "late": 60}
+    found = {
+        "rc": 0,
+        "stdout": '{"host": "a", "time": "2026-11-29T18:30:00Z", "age": 12}\n'
+        '{"host": "b", "time": "2026-11-29T18:29:00Z", "age": 61}\n',
+    }
+    skipped: dict[str, object] = {"verify_logs_result": {"skipped": True}}
+    assert all_parts(a=skipped, b={"verify_logs_result": found, "verify_logs": asked}, c={}) == [
+        ("a", "Last line in Kafka (12 s old)", True, ""),
+        ("b", "Last line in Kafka", False, "it is of 2026-11-29T18:29:00Z, 61 s ago"),
+        ("c", "Last line in Kafka", False, "there is none of late"),
+    ]
+    failed = {"rc": 1, "stdout": "", "stderr": "bcm-logs: Kafka at manager-1:9092 does not answer"}
+    assert all_parts(a=skipped, b={"verify_logs_result": failed, "verify_logs": asked}) == [
+        ("b", "Last lines of all hosts", False, "bcm-logs: Kafka at manager-1:9092 does not answer")
+    ]

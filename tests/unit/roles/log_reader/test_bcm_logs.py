@@ -205,6 +205,44 @@ def test_a_window_of_the_future_is_empty(bus: Any) -> None:
     assert window(bus, 1000, 2000, late=0) == []
 
 
+def test_the_last_line_of_each_host(bus: Any, program: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert program.latest(bus, program.Wanted()) == {"manager-1": NOW + 100}
+    monkeypatch.setattr(program, "DEPTHS", (1, 2))
+    # Of partition 0 the last one is of a host that sent late.
+    assert program.latest(bus, program.Wanted()) == {"manager-1": NOW + 5}
+    # One that nobody finds is looked for further back.
+    assert program.latest(bus, program.Wanted(hosts=("manager-1", "bitcoin-1"))) == {"manager-1": NOW + 100}
+    assert program.latest(bus, program.Wanted(hosts=("bitcoin-*",))) == {}
+
+
+def test_how_old_a_line_is(program: ModuleType) -> None:
+    assert program.age_of("manager-1", NOW, NOW + 61, False) == "2026-11-29T18:30:00Z manager-1 61 s ago"
+    # A clock of another host may be ahead.
+    assert json.loads(program.age_of("manager-1", NOW, NOW - 1, True)) == {
+        "host": "manager-1",
+        "time": "2026-11-29T18:30:00Z",
+        "age": 0,
+    }
+
+
+def failing(code: int) -> Any:
+    error = types.SimpleNamespace(code=lambda: code, str=lambda: f"error {code}")
+    return types.SimpleNamespace(error=lambda: error, topic=lambda: "logs.system")
+
+
+def test_who_follows_is_told_what_does_not_pass(
+    bus: Any, program: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    came = Message(0, 8, record(8), NOW + 8)
+    steps = iter([[failing(-195)], [failing(-195), came], [failing(29)]])
+    monkeypatch.setattr(bus.consumer, "consume", lambda _count, _timeout: next(steps))
+    following = bus.tail(None)
+    assert json.loads(next(following))["number"] == 8
+    assert capsys.readouterr().err == "bcm-logs: error -195; what comes is shown when that is over\n"
+    with pytest.raises(program.LogsError, match="topic logs.system: error 29"):
+        next(following)
+
+
 def test_topics_that_may_not_be_read_are_named(bus: Any, program: ModuleType) -> None:
     bus.topics = ["logs.system", "audit"]
     with pytest.raises(program.LogsError, match="Kafka has no topic audit, or does not let you read it"):

@@ -194,3 +194,28 @@ def test_sources_beyond_the_most_are_one(monkeypatch: pytest.MonkeyPatch, make: 
     assert [one["source"] for one in told] == ["a", "b", "c", "other", "other", "a", "other"]
     assert [one["number"] for one in told] == [1, 1, 1, 1, 2, 2, 3]
     assert told[3]["identifier"] == "d"
+
+
+def test_sources_that_were_silent_for_long_make_room(
+    monkeypatch: pytest.MonkeyPatch, settings: Callable[..., Any], journal: Any
+) -> None:
+    monkeypatch.setattr(ledgers, "MOST_SOURCES", 3)
+    records = Records(settings(), Ledger())
+    day = 24 * 3600
+
+    def line(name: str, days: int) -> tuple[str, int]:
+        entry = entry_of(journal.entry("line", SYSLOG_IDENTIFIER=name))
+        (made,) = records.of(entry._replace(microseconds=days * day * 1_000_000))
+        told = value(made)
+        return told["source"], told["number"]
+
+    assert [line("a", 100), line("b", 100), line("x", 100), line("a", 120)] == [("a", 1), ("b", 1), ("x", 1), ("a", 2)]
+    assert line("c", 130) == ("other", 1)
+    assert records.ledger.take_gone() == ()
+    # Now they were.
+    assert line("c", 131) == ("c", 1)
+    assert records.ledger.take_gone() == ("system/b", "system/x")
+    assert line("a", 131) == ("a", 3)
+    # One begins anew where there is room, and a clock that was set back makes none.
+    assert [line("b", 140), line("b", 99)] == [("other", 2), ("other", 3)]
+    assert [line("b", 200), line("b", 200)] == [("b", 1), ("b", 2)]

@@ -13,7 +13,7 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from bcm_shipper import progress, session
+from bcm_shipper import ledger, progress, session
 from bcm_shipper.sender import Sender, SetbackError, Trouble
 from bcm_shipper.session import Session
 
@@ -303,3 +303,30 @@ def test_trouble_is_known_since_it_began(monkeypatch: pytest.MonkeyPatch) -> Non
     trouble.passed()
     trouble.seen("again")
     assert trouble.since == 2.0
+
+
+def test_who_made_room_is_forgotten_by_the_next_one_too(
+    begin: Callable[..., Session], journal: Any, kafka: Any, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "MOST_SOURCES", 2)
+    journal.write("1", SYSLOG_IDENTIFIER="a")
+    journal.write("2", SYSLOG_IDENTIFIER="b")
+    one = begin()
+    work(one, clock)
+    # A hundred days.
+    journal.late += 100 * 24 * 3600 * 1000
+    journal.write("3", SYSLOG_IDENTIFIER="c")
+    kafka.there = False
+    one.advance()
+    # Killed before it was acknowledged: it comes again, with the same number.
+    kafka.there = True
+    two = begin()
+    assert set(two.state.sources) == {"system/a", "system/b"}
+    work(two, clock)
+    assert set(two.state.sources) == {"system/c"}
+    journal.write("4", SYSLOG_IDENTIFIER="c")
+    journal.write("5", SYSLOG_IDENTIFIER="a")
+    three = begin()
+    work(three, clock)
+    assert set(three.state.sources) == {"system/a", "system/c"} == set(three.ledger.sources)
+    assert list(zip(arrived(kafka), numbers(kafka), strict=True)) == [("1", 1), ("2", 1), ("3", 1), ("4", 2), ("5", 1)]

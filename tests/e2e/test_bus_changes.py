@@ -1,0 +1,100 @@
+# Copyright (c) 2026, the Bitcoin Cache Machine authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What becomes of the bus over time: certificates that come to their end, and a site that is to have it no more, and again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from bus import Bus, Unit
+from standing import Site, declaration, play, wait_for
+
+LINES = 20_000
+A_SECOND = 80
+
+
+def serial(site: Site, host: str) -> str:
+    """Of the certificate that a broker shows to those who come."""
+    name = f"{host}.{site.hostvars[host]['bcm_domain']}:9092"
+    show = f"openssl s_client -connect {name} </dev/null 2>/dev/null | openssl x509 -noout -serial"
+    return site.ask("manager-2", "sh", "-c", show).strip()
+
+
+def test_a_certificate_is_told_of_in_time_and_issued_anew_without_loss(site: Site, bus: Bus, tmp_path: Path) -> None:
+    """One of a broker and that of the shippers, with few days left, beside those of the others."""
+    renewed = ("tls-kafka-manager-1", "tls-kafka-client-log-shipper")
+    since = bus.now()
+    unit = Unit(site, "bitcoin-1", "e2e-renewal")
+    unit.begin(1, LINES, LINES / A_SECOND)
+    first = serial(site, "manager-1")
+    # Whatever is lost is issued anew; now it is for ten days.
+    for name in renewed:
+        (site.store / name).unlink()
+    short = ("-e", json.dumps({"site_ca_certificate_days": 10, "site_ca_renew_days": 5}))
+    for playbook in ("playbooks/bus.yml", "playbooks/shipping.yml"):
+        run = site.play(playbook, *short)
+        assert run.status == 0, run.text[-3000:]
+    second = serial(site, "manager-1")
+    assert second != first
+    wrong = {
+        (part["host"], part["part"]): part["cause"] for part in site.verify(tmp_path)["parts"] if not part["works"]
+    }
+    assert "ends in" in wrong.pop(("manager-1", "Certificate of manager-1 of Kafka"))
+    assert wrong.keys() == {(host, "Logs on their way to Kafka") for host in site.instances}
+    assert all("its certificate ends in" in cause for cause in wrong.values())
+
+    # The usual run, before they have come to their end.
+    for playbook in ("playbooks/bus.yml", "playbooks/shipping.yml"):
+        run = site.play(playbook)
+        assert run.status == 0, run.text[-3000:]
+    assert serial(site, "manager-1") not in (first, second)
+    assert site.verify(tmp_path)["works"]
+    wait_for(f"end of {unit.key}", unit.ended, 600, every=2)
+    bus.caught_up("bitcoin-1")
+    again = bus.check(since, LINES, unit)
+    print(f"{LINES} lines, {again} of them more than once")
+
+
+@pytest.mark.usefixtures("whole")
+def test_a_site_has_it_no_more_and_again(site: Site, bus: Bus, tmp_path: Path) -> None:
+    since = bus.now()
+    unit = Unit(site, "bitcoin-1", "e2e-off")
+    unit.begin(1, 1000, 1)
+    wait_for(f"end of {unit.key}", unit.ended, 60)
+    bus.caught_up("bitcoin-1")
+    secrets = site.secrets()
+
+    inventory = declaration(tmp_path, **{"  kafka": "  kafka: {enabled: false}"})
+    rehearsed = play("playbooks/site.yml", "--check", inventory=inventory)
+    off = play("playbooks/site.yml", inventory=inventory)
+    try:
+        assert (rehearsed.status, off.status) == (0, 0), rehearsed.text[-2000:] + off.text[-2000:]
+        for host in bus.hosts:
+            assert f"{host}-kafka" in off.text
+            assert site.ask(host, "docker", "ps", "--all", "--quiet", "--filter", "label=bcm.kafka") == ""
+            assert site.run(host, "test", "-e", "/etc/bcm/kafka").returncode == 1
+            # In good order.
+            site.ask(host, "test", "-e", f"/srv/kafka/{host}/log/.kafka_cleanshutdown")
+        for host in site.instances:
+            assert site.run(host, "systemctl", "is-active", "bcm-shipper").returncode != 0
+            assert site.run(host, "test", "-e", "/etc/bcm/shipper").returncode == 1
+        assert not [
+            name
+            for name in site.ask("manager-1", "docker", "service", "ls", "--format", "{{.Name}}").split()
+            if name.startswith("kafka-")
+        ]
+        again = play("playbooks/site.yml", inventory=inventory)
+        assert (again.status, again.changed) == (0, set())
+        unit.begin(1001, 2000, 1)
+        wait_for(f"end of {unit.key}", unit.ended, 60)
+    finally:
+        back = site.play("playbooks/site.yml")
+    assert back.status == 0, back.text[-3000:]
+    assert site.secrets() == secrets
+    bus.whole()
+    bus.caught_up("bitcoin-1")
+    assert bus.check(since, 2000, unit) == 0
+    assert site.verify(tmp_path)["works"]
