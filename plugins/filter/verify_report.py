@@ -17,7 +17,8 @@ version_added: 0.1.0
 description:
   - Reads C(verify_result), the registered result of M(bcm.datacenter.probe), C(verify_node_result), that of
     M(bcm.datacenter.bitcoin_node_info), C(verify_kafka_result) and C(verify_kafka_other_result), those of
-    M(bcm.datacenter.kafka_cluster_info), and C(verify_logs_result), that of the command that reads logs, of each host. A host that could not be
+    M(bcm.datacenter.kafka_cluster_info), and C(verify_logs_result), that of the command that reads logs, of each host, with C(verify_logs_asked).
+    A host that could not be
     reached, or on which the module failed, is a part that does not work.
 options:
   _input:
@@ -123,7 +124,7 @@ def logs_of(hosts: list[str], hostvars: Mapping[str, Mapping[str, Any]]) -> list
         cause = str(found.get("stderr") or found.get("msg") or "bcm-logs gave no reason").strip()
         hint = "Look at Kafka first, and at bcm-logs on this host."
         return [{"host": asker, "part": "Last lines of all hosts", "works": False, "cause": cause, "hint": hint}]
-    wanted = hostvars[asker]["verify_logs"]
+    wanted = hostvars[asker]["verify_logs_asked"]
     last = {one["host"]: one for one in map(json.loads, found["stdout"].splitlines())}
     return [logs_part(host, last.get(host), wanted["late"]) for host in wanted["of"] if host in hosts]
 

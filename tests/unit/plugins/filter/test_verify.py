@@ -103,12 +103,12 @@ def test_how_old_the_last_line_of_each_host_is() -> None:
         '{"host": "b", "time": "2026-11-29T18:29:00Z", "age": 61}\n',
     }
     skipped: dict[str, object] = {"verify_logs_result": {"skipped": True}}
-    assert all_parts(a=skipped, b={"verify_logs_result": found, "verify_logs": asked}, c={}) == [
+    assert all_parts(a=skipped, b={"verify_logs_result": found, "verify_logs_asked": asked}, c={}) == [
         ("a", "Last line in Kafka (12 s old)", True, ""),
         ("b", "Last line in Kafka", False, "it is of 2026-11-29T18:29:00Z, 61 s ago"),
         ("c", "Last line in Kafka", False, "there is none of late"),
     ]
     failed = {"rc": 1, "stdout": "", "stderr": "bcm-logs: Kafka at manager-1:9092 does not answer"}
-    assert all_parts(a=skipped, b={"verify_logs_result": failed, "verify_logs": asked}) == [
+    assert all_parts(a=skipped, b={"verify_logs_result": failed, "verify_logs_asked": asked}) == [
         ("b", "Last lines of all hosts", False, "bcm-logs: Kafka at manager-1:9092 does not answer")
     ]
