@@ -110,12 +110,13 @@ class Session:
             return
 
     def tick(self, now: float) -> None:
-        if not self.stream.live(self.places, now):
-            # What is over, and who is silent, is known when all that there is was read.
-            self.listening = 0.0
-            return
-        self.listening = self.listening or now
-        self.alerts += self.engine.tick(now, self.listening)
+        before = self.listening
+        # What is over, and who is silent, is known when all that there is was read.
+        self.listening = (before or now) if self.stream.live(self.places, now) else 0.0
+        if self.listening:
+            self.alerts += self.engine.tick(now, self.listening)
+        if bool(before) != bool(self.listening):
+            self.tell("works")
 
     def keep(self, now: float) -> None:
         self.book.keep(self.places, self.engine.changes(), self.alerts, now)
