@@ -377,8 +377,12 @@ class Topics(MapOf):
 
 
 _GLOB = Text(pattern=r"[A-Za-z0-9*?][A-Za-z0-9@:._*?-]*", allows="a name, in which * and ? may stand for anything")
-_SPAN = {"pattern": _alerts.SPAN, "allows": _alerts.SPAN_ALLOWS}
-_PATTERN = {"pattern": r"[^\n]{1,1000}", "allows": "a pattern of Python's re, of one line", "nullable": True}
+_SPAN: dict[str, Any] = {"pattern": _alerts.SPAN, "allows": _alerts.SPAN_ALLOWS}
+_PATTERN: dict[str, Any] = {
+    "pattern": r"[^\n]{1,1000}",
+    "allows": "a pattern of Python's re, of one line",
+    "nullable": True,
+}
 _FIGURE: dict[str, Any] = {"nullable": True, "low": -1_000_000_000, "high": 1_000_000_000}
 
 

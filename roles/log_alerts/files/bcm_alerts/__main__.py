@@ -32,9 +32,10 @@ from bcm_alerts.settings import Settings
 from bcm_alerts.status import report, said
 from bcm_alerts.stream import Stream
 
-# Seconds between two tries, in which a group is joined, and after which somebody who asks is told something new.
+# Seconds between two tries, in which a group is joined, after which somebody who asks is told something new, and for which it counts that
+# no broker was reached.
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
-EARLY, TELL = 60.0, 10.0
+EARLY, TELL, ALONE = 60.0, 10.0, 60.0
 
 
 class Stop:
@@ -77,23 +78,18 @@ def notify(state: str) -> None:
 
 
 def work(settings: Settings, trouble: Trouble, stop: Stop) -> None:
-    """Wait for the seat, and work while it is held.
+    """Wait for the seat, work while it is held, and wait again.
 
     :raises SetbackError: something is in the way.
     """
-    seat, store, stream = Seat(settings, trouble), Book(settings, trouble), Stream(settings, trouble)
+    seat = Seat(settings, trouble)
     try:
         seat.open()
-        wait(settings, trouble, seat, stop)
-        if not stop.asked:
-            session = Session(settings, store, stream, trouble)
-            say("Looks for alerts")
-            session.run(seat, lambda: stop.asked, lambda: notify("WATCHDOG=1"))
-        if not stop.asked:
-            say("Leaves it to another one")
+        while not stop.asked:
+            wait(settings, trouble, seat, stop)
+            if not stop.asked:
+                hold(settings, trouble, seat, stop)
     finally:
-        stream.close()
-        store.close()
         # Last: what this one has begun is over when the next one begins.
         seat.close()
 
@@ -105,14 +101,30 @@ def wait(settings: Settings, trouble: Trouble, seat: Seat, stop: Stop) -> None:
     while not seat.poll(1.0) and not stop.asked:
         notify("WATCHDOG=1")
         now = time.monotonic()
-        if seat.joined:
+        alone = time.time() - trouble.alone < ALONE
+        if seat.joined and not alone:
             trouble.passed()
         elif now - began >= EARLY:
             trouble.seen(trouble.words or "Kafka has not let it in yet")
         if now - told >= TELL:
             told = now
-            # Who is not let in by Kafka is not waiting for somebody else.
-            tell(settings, trouble, "waits" if seat.joined else "tries" if trouble.words else "begins")
+            # Who cannot reach Kafka, or is not let in, is not waiting for somebody else.
+            waits = seat.joined and not alone
+            tell(settings, trouble, "waits" if waits else "tries" if trouble.words else "begins")
+
+
+def hold(settings: Settings, trouble: Trouble, seat: Seat, stop: Stop) -> None:
+    """Work, until the seat is another one's."""
+    store, stream = Book(settings, trouble), Stream(settings, trouble)
+    try:
+        session = Session(settings, store, stream, trouble)
+        say("Looks for alerts")
+        session.run(seat, lambda: stop.asked, lambda: notify("WATCHDOG=1"))
+    finally:
+        stream.close()
+        store.close()
+    if not stop.asked:
+        say("Leaves it to another one")
 
 
 def run(settings: Settings, stop: Stop) -> None:

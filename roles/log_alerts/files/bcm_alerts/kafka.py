@@ -26,6 +26,8 @@ class Trouble:
     def __init__(self) -> None:
         self.words = ""
         self.since = 0.0
+        # When no broker could be reached last.
+        self.alone = 0.0
 
     def seen(self, words: str) -> None:
         if not self.words:
@@ -36,6 +38,8 @@ class Trouble:
         self.words, self.since = "", 0.0
 
     def on_error(self, error: Any) -> None:
+        if error.name() == "_ALL_BROKERS_DOWN":
+            self.alone = time.time()
         self.seen(error.str())
 
 

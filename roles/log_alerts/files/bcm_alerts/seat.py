@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the Bitcoin Cache Machine authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who of several works, while the others wait: a seat that Kafka gives to one of them, and to another one when that is gone. It is the only
+"""Who of several works, while the others wait: a seat that Kafka gives to one of them, and to another one when that is gone. It is the first
 partition of the topic that is the memory, in a group of consumers."""
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ class Seat:
             "enable.partition.eof": False,
             # What is in it is read by the book, from its beginning.
             "auto.offset.reset": "latest",
+            # Who has it keeps it when another one comes to wait.
+            "partition.assignment.strategy": "cooperative-sticky",
             # Who is killed has lost it after so long, and so has who stands still.
             "session.timeout.ms": 10_000,
             "max.poll.interval.ms": 120_000,
@@ -37,10 +39,11 @@ class Seat:
         self.consumer.subscribe([self.settings.state], on_assign=self.given, on_revoke=self.taken)
 
     def given(self, _consumer: Any, places: list[Any]) -> None:
-        self.held, self.joined = bool(places), True
+        self.joined = True
+        self.held = self.held or is_among(places)
 
-    def taken(self, _consumer: Any, _places: list[Any]) -> None:
-        self.held = self.joined = False
+    def taken(self, _consumer: Any, places: list[Any]) -> None:
+        self.held = self.held and not is_among(places)
 
     def poll(self, seconds: float) -> bool:
         """Whether it is held. Who does not ask has lost it after a while."""
@@ -57,3 +60,7 @@ class Seat:
         self.held = False
         if self.consumer is not None:
             self.consumer.close()
+
+
+def is_among(places: list[Any]) -> bool:
+    return any(place.partition == 0 for place in places)

@@ -221,15 +221,22 @@ def test_what_is_wrong_is_said(library):
 def test_the_seat(library):
     one = Seat(SETTINGS, Trouble())
     one.open()
-    given = [None, Message("alerts.state", 0, 0, b"x"), None, None]
+    given: list[Message | None] = [None, Message("alerts.state", 0, 0, b"x"), None, None]
     library.poll = lambda _self, _seconds: given.pop(0)
     assert (one.poll(0), one.joined) == (False, False)
     one.given(None, [])
     assert (one.poll(0), one.joined) == (False, True)
-    one.given(None, ["a place"])
+    one.given(None, [Place("alerts.state", 1)])
+    assert one.poll(0) is False
+    given.append(None)
+    one.given(None, [Place("alerts.state", 0)])
     assert (one.poll(0), one.joined) == (True, True)
-    one.taken(None, ["a place"])
-    assert (one.held, one.joined) == (False, False)
+    # Another one has come, and this one keeps it.
+    one.given(None, [])
+    one.taken(None, [Place("alerts.state", 1)])
+    assert one.held
+    one.taken(None, [Place("alerts.state", 0)])
+    assert not one.held
     given.append(Message("", 0, 0, error=FakeError("GROUP_AUTHORIZATION_FAILED")))
     with pytest.raises(SetbackError, match="group log-alerts: it is GROUP_AUTHORIZATION_FAILED"):
         one.poll(0)
@@ -241,5 +248,8 @@ def test_trouble_is_remembered_since_it_began():
     since = trouble.since
     trouble.on_error(FakeError("two"))
     assert (trouble.words, trouble.since) == ("it is two", since)
+    assert not trouble.alone
+    trouble.on_error(FakeError("_ALL_BROKERS_DOWN"))
+    assert trouble.alone
     trouble.passed()
     assert (trouble.words, trouble.since) == ("", 0.0)
