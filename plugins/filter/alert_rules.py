@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -49,7 +50,8 @@ _value:
 def alert_rules(rules: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the rules that count where RULES are given."""
     walk = Check(Document({}), {})
-    given = {name: dict(rule) if isinstance(rule, Mapping) else rule for name, rule in rules.items()}
+    # Plain values: Ansible's own are not those that a check can show.
+    given = json.loads(json.dumps(rules, default=str))
     found = ALERT_RULES.check({name: {} for name in _alerts.RULES} | given, ("rules",), walk)
     _declaration_rules.refuse_rules(found, ("rules",), walk)
     if walk.findings:

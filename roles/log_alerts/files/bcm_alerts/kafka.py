@@ -78,6 +78,7 @@ def reading(settings: Settings, what: str, group: str) -> dict[str, Any]:
         # What is fetched beforehand, of all lines together: memory is bounded.
         "queued.max.messages.kbytes": 8192,
         "fetch.message.max.bytes": 1 << 20,
+        "fetch.max.bytes": 8 << 20,
         **settings.client,
     }
 

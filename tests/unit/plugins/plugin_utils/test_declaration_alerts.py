@@ -149,6 +149,17 @@ def test_a_role_that_is_told_wrong_ones_says_the_same(rules, words):
     assert f"rules.{words}" in str(caught.value)
 
 
+class Tagged(str):
+    """As Ansible marks what it has read."""
+
+    __slots__ = ()
+
+
+def test_what_ansible_has_marked_is_read_too():
+    with pytest.raises(AnsibleFilterError, match=r"rules.mine.pattern = \(: cannot be read"):
+        alert_rules({Tagged("mine"): {"text": Tagged("x"), "pattern": Tagged("(")}})
+
+
 def test_tiers_are_those_of_the_site(wrong, site):
     (found,) = wrong(alerts(**{"silent-host": {"tiers": ["managr"]}}))
     assert "silent-host.tiers[0] = managr: is no tier of this site (did you mean manager?); allowed: " in found
