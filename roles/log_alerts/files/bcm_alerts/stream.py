@@ -12,7 +12,7 @@ from bcm_alerts.book import Place, partitions
 from bcm_alerts.kafka import PATIENCE, SetbackError, Trouble, at_the_end, client, reading, said
 from bcm_alerts.settings import Settings
 
-AT_ONCE = 2000
+AT_ONCE = 500
 # Seconds that a partition may not have been at its end for: where lines come all the time there is always one more.
 RECENT = 30.0
 
