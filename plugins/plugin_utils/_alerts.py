@@ -58,10 +58,16 @@ RULES = {
         classes=("service",),
         sources=("bitcoin*",),
         pattern=r"Corrupted block database|LevelDB (read|write) failure|Corruption:|(Error|Failed to) (opening|loading|open|load) (the )?"
-        r"(block|coins|chainstate) ?(database|index|tree)|coin database inconsistencies|A fatal internal error occurred"
-        r"|System error while (flushing|loading|saving)",
+        r"(block|coins|chainstate) ?(database|index|tree)|coin database inconsistencies",
         per="source",
         quiet="1h",
+    ),
+    "bitcoin-gives-up": RuleFacts(
+        "bitcoind cannot go on",
+        classes=("service",),
+        sources=("bitcoin*",),
+        pattern=r"A fatal internal error occurred|System error while (flushing|loading|saving)",
+        per="source",
     ),
     "bitcoin-log-limit": RuleFacts(
         "bitcoind holds back lines of its log file, for one place in it says too much",

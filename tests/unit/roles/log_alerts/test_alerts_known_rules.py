@@ -44,7 +44,7 @@ def teller(known_rules):
             SERVICE,
             "Error: A fatal internal error occurred, see debug.log for details",
             1,
-            "bitcoin-corrupt/manager-1/bitcoin-1",
+            "bitcoin-gives-up/manager-1/bitcoin-1",
         ),
         (SERVICE, "Fatal LevelDB error: Corruption: block checksum mismatch", 1, "bitcoin-corrupt/manager-1/bitcoin-1"),
         (
