@@ -152,6 +152,7 @@ class Problem:
 # What has a meaning for some kinds only, and what these cannot do without.
 _MEANS = {
     "pattern": ("lines", "distinct", "value"),
+    "priority": ("lines", "distinct", "value"),
     "resolved_by": ("lines", "distinct"),
     "of": ("distinct",),
     "above": ("value",),

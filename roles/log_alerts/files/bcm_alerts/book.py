@@ -122,7 +122,11 @@ class Book:
 
 def read(settings: Settings, trouble: Trouble) -> Memory:
     """All of it, as it was written last."""
-    return memory_from(values(settings, trouble))
+    found = values(settings, trouble)
+    try:
+        return memory_from(found)
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise SetbackError(f"topic {settings.state} holds what this program has not written: {exc!r}") from exc
 
 
 def values(settings: Settings, trouble: Trouble) -> dict[str, bytes]:

@@ -114,6 +114,7 @@ WRONG = [
         "disk-nearly-full.until = 95: is above 90, so that the alert would end as soon as it begins",
     ),
     ({"silent-host": {"pattern": "x"}}, "silent-host.pattern = x: has no meaning for the kind silent"),
+    ({"silent-host": {"priority": "err"}}, "silent-host.priority = err: has no meaning for the kind silent"),
     ({"silent-host": {"within": "30s"}}, "silent-host.within = 30s: is too short for a silence; allowed: at least 60s"),
     ({"silent-host": {"count": 2}}, "silent-host.count = 2: has no meaning for the kind silent; allowed: 1"),
     (

@@ -179,6 +179,13 @@ def test_what_was_remembered_is_the_last_of_each_key(library):
     assert ("close",) in library.made[-1].did
 
 
+@pytest.mark.parametrize(("key", "value"), [(b"position", b"{"), (b"mine", b"{}"), (b"position", b"[]")])
+def test_what_another_program_has_written_is_no_memory(library, key, value):
+    library.answers = [[Message("alerts.state", 0, 0, value, key), end("alerts.state", 0)]]
+    with pytest.raises(SetbackError, match="alerts.state holds what this program has not written"):
+        book.read(SETTINGS, Trouble())
+
+
 def test_where_it_begins(library):
     one = Stream(SETTINGS, Trouble())
     assert one.open({}, NOW) == {("logs.system", 0): 40, ("logs.system", 1): 77}
