@@ -115,8 +115,8 @@ def check(document: Document, environment: Mapping[str, str], findings: list[Fin
         path = ("stacks", "kafka", "topics", name)
         data["stacks"]["kafka"]["topics"].setdefault(name, topic(facts).check({}, path, walk))
     for name, rule in _alerts.RULES.items():
-        path = ("stacks", "kafka", "alerts", "rules", name)
-        data["stacks"]["kafka"]["alerts"]["rules"].setdefault(name, alert_rule(rule).check({}, path, walk))
+        at = ("stacks", "kafka", "alerts", "rules", name)
+        data["stacks"]["kafka"]["alerts"]["rules"].setdefault(name, alert_rule(rule).check({}, at, walk))
     _declaration_rules.judge(data, walk)
     _onion_ways.find(data, walk)
     if walk.findings:
