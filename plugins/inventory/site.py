@@ -150,7 +150,8 @@ options:
   stacks:
     description:
       - What runs on the instances. V(bitcoin) and V(kafka) are known.
-      - V(kafka) is there unless it is said not to be, C(kafka.enabled=false), on the managers unless another tier is named.
+      - V(kafka) is there unless it is said not to be, C(kafka.enabled=false), on the managers unless another tier is named. C(kafka.alerts)
+        has the rules by which lines of logs become alerts.
     type: dict
   versions:
     description: Releases by program, where a stack does not say.

@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 
 from ansible_collections.bcm.datacenter.plugins.module_utils import _sizes
 
-from . import _addresses, _chains, _declaration_rules, _floating, _kafka, _onion_ways, _vxlan, _wireguard
+from . import _addresses, _alerts, _chains, _declaration_rules, _floating, _kafka, _onion_ways, _vxlan, _wireguard
 from ._declaration_file import DeclarationError, Document, Finding, expand_variables, overlay, read
 from ._declaration_kinds import Check
-from ._declaration_schema import SCHEMA, tier, topic
+from ._declaration_schema import SCHEMA, alert_rule, tier, topic
 
 __all__ = ["DeclarationError", "Finding", "Site", "check", "expand", "load", "load_site"]
 
@@ -114,6 +114,9 @@ def check(document: Document, environment: Mapping[str, str], findings: list[Fin
     for name, facts in _kafka.TOPICS.items():
         path = ("stacks", "kafka", "topics", name)
         data["stacks"]["kafka"]["topics"].setdefault(name, topic(facts).check({}, path, walk))
+    for name, rule in _alerts.RULES.items():
+        at = ("stacks", "kafka", "alerts", "rules", name)
+        data["stacks"]["kafka"]["alerts"]["rules"].setdefault(name, alert_rule(rule).check({}, at, walk))
     _declaration_rules.judge(data, walk)
     _onion_ways.find(data, walk)
     if walk.findings:

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from itertools import combinations
 from pathlib import PurePosixPath
 from typing import Any
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 
 from ansible_collections.bcm.datacenter.plugins.module_utils import _sizes
 
-from . import _addresses, _chains, _kafka, _wireguard
+from . import _addresses, _alerts, _chains, _kafka, _wireguard
 from ._declaration_file import KeyPath
 from ._declaration_kinds import Check, suggestion
 
@@ -56,6 +57,7 @@ def judge(data: Data, check: Check) -> None:
         _bitcoin,
         _kafka_places,
         _kafka_stack,
+        _alert_rules,
         _volumes,
         _pool,
         _certificates,
@@ -609,6 +611,27 @@ def _kafka_stack(data: Data, check: Check) -> None:
             f"times partitions, times {copies} replicas), and Kafka needs some for itself",
             f"at least {_gib(least)}, or smaller topics",
         )
+
+
+def _alert_rules(data: Data, check: Check) -> None:
+    path: KeyPath = ("stacks", "kafka", "alerts", "rules")
+    refuse_rules(data["stacks"]["kafka"]["alerts"]["rules"], path, check)
+    names = [*data["tiers"], "endpoint"]
+    for name, rule in data["stacks"]["kafka"]["alerts"]["rules"].items():
+        for position, tier in enumerate(rule["tiers"]):
+            at = (*path, name, "tiers", position)
+            if check.sound(at, ("tiers",)) and not any(fnmatchcase(one, tier) for one in names):
+                problem = f"is no tier of this site{suggestion(tier, names)}"
+                check.refuse(at, tier, problem, ", ".join(names))
+
+
+def refuse_rules(rules: Mapping[str, Mapping[str, Any]], path: KeyPath, check: Check) -> None:
+    """Note what the keys of each of RULES cannot be together."""
+    for name, rule in rules.items():
+        if check.sound((*path, name)):
+            for problem in _alerts.problems(rule):
+                at = (*path, name, problem.key)
+                check.refuse(at, problem.value, problem.words, problem.allowed, shows_value=problem.value is not None)
 
 
 def _kafka_memory(data: Data, tier: str, check: Check) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from ansible_collections.bcm.datacenter.plugins.module_utils._sizes import GIB, MIB
 
-from . import _chains, _kafka
+from . import _alerts, _chains, _kafka
 from ._declaration_file import KeyPath
 from ._declaration_kinds import Bool, Check, Choice, Int, Keys, Kind, ListOf, MapOf, Size, Text, Url
 
@@ -343,7 +343,7 @@ def topic(facts: _kafka.TopicFacts) -> Keys:
     return Keys(
         fields={
             "class": Choice(
-                about="Which lines of the site go there; `other`: none, it is for your own use.",
+                about="Which lines of the site go there; `state`: of each key the last record is kept; `other`: none, it is for your own use.",
                 default=facts.kind,
                 choices=_kafka.CLASSES,
             ),
@@ -355,7 +355,7 @@ def topic(facts: _kafka.TopicFacts) -> Keys:
                 high=100,
             ),
             "retention": Text(
-                about="How long a line is kept, in hours or days.",
+                about="How long a line is kept, in hours or days; of the class `state` for ever.",
                 default=facts.retention,
                 pattern=_kafka.RETENTION,
                 allows="hours or days, such as 36h or 90d",
@@ -375,6 +375,102 @@ class Topics(MapOf):
     def item_for(self, key: str) -> Kind:
         return topic(_kafka.TOPICS.get(key, _kafka.OWN_TOPIC))
 
+
+_GLOB = Text(pattern=r"[A-Za-z0-9*?][A-Za-z0-9@:._*?-]*", allows="a name, in which * and ? may stand for anything")
+_SPAN: dict[str, Any] = {"pattern": _alerts.SPAN, "allows": _alerts.SPAN_ALLOWS}
+_PATTERN: dict[str, Any] = {
+    "pattern": r"[^\n]{1,1000}",
+    "allows": "a pattern of Python's re, of one line",
+    "nullable": True,
+}
+_FIGURE: dict[str, Any] = {"nullable": True, "low": -1_000_000_000, "high": 1_000_000_000}
+
+
+def alert_rule(facts: _alerts.RuleFacts) -> Keys:
+    """Return the keys of a rule by which lines become alerts."""
+    return Keys(
+        fields={
+            "enabled": Bool(about="Whether it counts.", default=True),
+            "kind": Choice(
+                about="`lines`: so many lines; `distinct`: lines with so many different values of a field; `value`: a number in a line that is "
+                "too high; `silent`: no line at all.",
+                default=facts.kind,
+                choices=_alerts.KINDS,
+            ),
+            "text": Text(
+                about="What such an alert says, after whom it is about. A rule of your own needs one.",
+                default=facts.text,
+                nullable=True,
+                pattern=r"[^\n]{1,200}",
+                allows="text of one line, at most 200",
+            ),
+            "severity": Choice(
+                about="With an open alert that is `critical`, `verify.yml` says that the site does not work as declared. It tells of others, too.",
+                default=facts.severity,
+                choices=_alerts.SEVERITIES,
+            ),
+            "hosts": ListOf(about="Hosts whose lines it looks at; empty: all. * and ? fit.", item=_GLOB),
+            "tiers": ListOf(about="Tiers, `endpoint` for the machines; empty: all.", item=_GLOB),
+            "classes": ListOf(
+                about="Classes of lines; empty: all.", default=list(facts.classes), item=Choice(choices=_alerts.CLASSES)
+            ),
+            "sources": ListOf(
+                about="Services, units with or without their ending, or programs; empty: all. * and ? fit.",
+                default=list(facts.sources),
+                item=_GLOB,
+            ),
+            "priority": Choice(
+                about="As urgent as this at least; `null`: all.", nullable=True, choices=_alerts.PRIORITIES
+            ),
+            "pattern": Text(
+                about="What is in the message. What it calls `(?P<about>...)` is counted by itself, `(?P<value>...)` is the number of the kind "
+                "`value`.",
+                default=facts.pattern,
+                **_PATTERN,
+            ),
+            "per": Choice(
+                about="What is counted by itself: each host, each source of a host (of a service each of its tasks), or the site as a whole.",
+                default=facts.per,
+                choices=_alerts.PER,
+            ),
+            "count": Int(
+                about="How many lines, or different values.", default=facts.count, low=1, high=_alerts.COUNT_MOST
+            ),
+            "within": Text(
+                about="In how much time; of the kind `silent`: after how much.", default=facts.within, **_SPAN
+            ),
+            "quiet": Text(about="After so long without such a line it is over.", default=facts.quiet, **_SPAN),
+            "resolved_by": Text(about="A line that says that it is over.", default=facts.resolved_by, **_PATTERN),
+            "of": Choice(
+                about="The field of the kind `distinct`.", default=facts.of, nullable=True, choices=_alerts.FIELDS
+            ),
+            "above": Int(
+                about="The number of the kind `value` that is not too high yet.", default=facts.above, **_FIGURE
+            ),
+            "until": Int(
+                about="It is over when the number is no higher than this; `null`: than `above`.",
+                default=facts.until,
+                **_FIGURE,
+            ),
+        }
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlertRules(MapOf):
+    """Rules by name; the defaults depend on the name."""
+
+    word = "mapping to rules"
+
+    def item_for(self, key: str) -> Kind:
+        return alert_rule(_alerts.RULES.get(key, _alerts.OWN_RULE))
+
+
+ALERT_RULES = AlertRules(
+    about=f"Rules. {', '.join(f'`{name}`' for name in _alerts.RULES)} are always there, and can be given other values here, or be switched off.",
+    keys=_alerts.NAME,
+    key_allows=_alerts.NAME_ALLOWS,
+)
 
 _RIGHT = Text(
     pattern=rf"{_kafka.TOPIC}|[a-z0-9][a-z0-9._-]{{0,98}}\*",
@@ -438,6 +534,13 @@ KAFKA = Keys(
             about=f"Its topics. {', '.join(f'`{name}`' for name in _kafka.TOPICS)} are always there, and can be given other values here.",
             keys=_kafka.TOPIC,
             key_allows="small letters, digits, dots, dashes and underscores, at most 100",
+        ),
+        "alerts": Keys(
+            about="Alerts out of the lines that go there.",
+            fields={
+                "enabled": Bool(about="Whether managers look for them.", default=True),
+                "rules": ALERT_RULES,
+            },
         ),
         "clients": MapOf(
             about="Who may use it beside the site itself. Each gets a certificate, which lies among the site's secrets as "

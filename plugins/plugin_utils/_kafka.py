@@ -27,7 +27,8 @@ REPLICAS = 3
 CONTROLLERS = 3
 
 # Which lines of the site a topic is for. What a person declares beyond them is for the person's own use.
-CLASSES = ("system", "service", "audit", "alert", "other")
+# Of "state" the last record of each key is kept, for ever: it is what a program remembers.
+CLASSES = ("system", "service", "audit", "alert", "state", "other")
 
 TOPIC = r"[a-z0-9]([a-z0-9._-]{0,98}[a-z0-9])?"
 CLIENT = r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?"
@@ -51,6 +52,8 @@ TOPICS = {
     "logs.service": TopicFacts("service", 6, "14d", "256MiB"),
     "audit": TopicFacts("audit", 3, "400d", "256MiB"),
     "alerts": TopicFacts("alert", 1, "90d", "64MiB"),
+    # One partition: who reads it works, and nobody else.
+    "alerts.state": TopicFacts("state", 1, "90d", "32MiB"),
 }
 
 
@@ -60,11 +63,16 @@ class Rights:
 
     writes: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
+    # Whether it may write several things as one, under its own name.
+    transactions: bool = False
 
 
 CLIENTS = {
     "log-shipper": Rights(writes=("logs.*", "audit")),
     "log-reader": Rights(reads=("logs.*", "audit", "alerts")),
+    "log-alerts": Rights(
+        writes=("alerts", "alerts.state"), reads=("logs.*", "audit", "alerts", "alerts.state"), transactions=True
+    ),
 }
 
 # Of the volume, what is left free: a topic is cut only every five minutes, and a database that grows is seen in time.

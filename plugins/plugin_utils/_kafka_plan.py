@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 import re
 import uuid
@@ -360,11 +361,30 @@ def _how(member: Member, cluster: Mapping[str, Any], known: Mapping[str, Any], p
     return ["--no-initial-controllers"]
 
 
+# The last record of each key is kept. What came before it goes within an hour or so, that there is room and reading it takes no time.
+_STATE = {
+    "cleanup.policy": "compact",
+    "max.compaction.lag.ms": str(_kafka.milliseconds("1h")),
+    "min.cleanable.dirty.ratio": "0.1",
+    "segment.ms": str(_kafka.milliseconds("1h")),
+}
+
+
+def _until(topic: Mapping[str, Any], size: int) -> dict[str, str]:
+    """How long records are kept, and how many of them."""
+    return {
+        "cleanup.policy": "delete",
+        "retention.bytes": str(size),
+        "retention.ms": str(_kafka.milliseconds(topic["retention"])),
+    }
+
+
 def topics(declared: Mapping[str, Mapping[str, Any]], brokers: int) -> list[dict[str, Any]]:
     """DECLARED topics as the module kafka_topic takes them."""
     result = []
     for name, topic in sorted(declared.items()):
         size = _sizes.to_bytes(topic["size"])
+        lasting = _STATE if topic.get("class") == "state" else _until(topic, size)
         result.append(
             {
                 "name": name,
@@ -372,12 +392,10 @@ def topics(declared: Mapping[str, Mapping[str, Any]], brokers: int) -> list[dict
                 "replication_factor": _kafka.replicas(brokers),
                 "ordered": topic["ordered"],
                 "config": {
-                    "cleanup.policy": "delete",
                     "min.insync.replicas": str(_kafka.in_sync(brokers)),
-                    "retention.bytes": str(size),
-                    "retention.ms": str(_kafka.milliseconds(topic["retention"])),
                     "segment.bytes": str(_kafka.segment(size)),
                     "unclean.leader.election.enable": "false",
+                    **lasting,
                 },
             }
         )
@@ -386,7 +404,7 @@ def topics(declared: Mapping[str, Mapping[str, Any]], brokers: int) -> list[dict
 
 def rights(declared: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     """What each client may do, the site's own too, as the module kafka_acl takes it."""
-    own = {name: {"writes": facts.writes, "reads": facts.reads} for name, facts in _kafka.CLIENTS.items()}
+    own = {name: dataclasses.asdict(facts) for name, facts in _kafka.CLIENTS.items()}
     result = []
     for name, may in sorted({**own, **declared}.items()):
         # Who may read or write it may ask about it, too.
@@ -394,6 +412,8 @@ def rights(declared: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
         rules += [_rule("topic", topic, "read") for topic in may["reads"]]
         if may["reads"]:
             rules += [_rule("group", name, "read"), _rule("group", f"{name}.*", "read")]
+        if may.get("transactions"):
+            rules += [_rule("transactional_id", name, "write")]
         result.append({"principal": f"User:{name}", "rules": rules})
     return result
 

@@ -79,8 +79,10 @@ def test_a_site_has_it_no_more_and_again(site: Site, bus: Bus, tmp_path: Path) -
             # In good order.
             site.ask(host, "test", "-e", f"/srv/kafka/{host}/log/.kafka_cleanshutdown")
         for host in site.instances:
-            assert site.run(host, "systemctl", "is-active", "bcm-shipper").returncode != 0
-            assert site.run(host, "test", "-e", "/etc/bcm/shipper").returncode == 1
+            for name in ("bcm-shipper", "bcm-pulse", "bcm-alerts"):
+                assert site.run(host, "systemctl", "is-active", name).returncode != 0
+            for folder in ("shipper", "alerts"):
+                assert site.run(host, "test", "-e", f"/etc/bcm/{folder}").returncode == 1
         assert not [
             name
             for name in site.ask("manager-1", "docker", "service", "ls", "--format", "{{.Name}}").split()

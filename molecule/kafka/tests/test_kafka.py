@@ -88,6 +88,8 @@ def test_one_broker_takes_lines_of_a_shipper_and_gives_them_to_a_reader(host: Ho
         ("read", "log-shipper", "logs.system"),
         ("write", "log-shipper", "alerts"),
         ("write", "log-reader", "logs.system"),
+        ("write", "log-reader", "alerts"),
+        ("write", "log-alerts", "logs.system"),
         ("read", "stranger", "logs.system"),
         ("write", "stranger", "logs.system"),
     ],
@@ -97,6 +99,12 @@ def test_nobody_does_what_was_not_granted(host: Host, verb: str, identity: str, 
     assert said.rc != 0
     assert said.stdout == ""
     assert "authorization" in said.stderr.lower() or "unknown topic" in said.stderr.lower(), said.stderr
+
+
+def test_who_looks_for_alerts_writes_them_and_what_it_remembers(host: Host) -> None:
+    assert numbers(bus(host, "write", "log-alerts", "alerts.state", 1, 10)) == list(range(1, 11))
+    assert numbers(bus(host, "read", "log-alerts", "logs.system"))
+    assert "cleanup.policy=compact" in host.check_output("kafka topics --describe --topic alerts.state")
 
 
 def test_without_a_certificate_nobody_is_listened_to(host: Host) -> None:

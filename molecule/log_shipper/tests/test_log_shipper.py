@@ -102,6 +102,12 @@ def test_a_line_arrives_within_ten_seconds(one: Host, instance: Callable[[str], 
     assert record["boot"] == instance(name).check_output("cat /proc/sys/kernel/random/boot_id").replace("-", "")
 
 
+@pytest.mark.parametrize("name", ["log-shipper-1", "log-shipper-2"])
+def test_each_says_that_it_is_there_and_how_full(one: Host, name: str) -> None:
+    wait_for("its pulse", lambda: bool(logs(one, "--host", name, "-u", "bcm-pulse")), 10)
+    assert " % used, " in logs(one, "--host", name, "-u", "bcm-pulse", "--grep", "room / ")[0]["message"]
+
+
 def test_a_machine_without_a_way_of_its_own(machine: Host) -> None:
     assert machine.run("timeout 2 bash -c 'exec 3<>/dev/tcp/198.18.70.90/9092'").rc != 0
     assert "127.18.70.70 log-shipper-broker.home.bcm.internal" in machine.check_output("cat /etc/hosts")
@@ -321,11 +327,13 @@ def test_wrong_input(refusal: Callable[..., str]) -> None:
         log_shipper_brokers=["broker"],
         log_shipper_limits=[{"source": "web", "lines": 1, "seconds": 0}],
         log_shipper_journal_size="much",
+        log_shipper_pulse=3,
     )
     for words in (
         "log_shipper_brokers has broker, which is not NAME:PORT",
         "log_shipper_limits has an interval of less than a second for web",
         "log_shipper_journal_size is much, and not a number with K, M, G or T behind it",
+        "log_shipper_pulse is 3, and neither 0 nor at least 10",
     ):
         assert words in said
 
@@ -351,7 +359,8 @@ def test_what_is_taken_away_goes_on_from_there(one: Host, machine: Host, converg
     assert gone.status == 0, gone.text[-3000:]
     for host in (one, machine):
         assert not host.file("/etc/bcm/shipper").exists
-        assert host.run("systemctl is-active bcm-shipper.service").rc != 0
+        for unit in ("bcm-shipper.service", "bcm-pulse.service"):
+            assert host.run(f"systemctl is-active {unit}").rc != 0
     assert not one.file("/etc/bcm/logs").exists
     assert "Kafka of site home" not in machine.check_output("cat /etc/hosts")
     again = converge("remove.yml")

@@ -138,17 +138,34 @@ def test_topics_as_the_module_takes_them():
     ]
 
 
+def test_of_a_topic_that_is_a_memory_the_last_record_of_each_key_is_kept():
+    declared = {"mine": {"class": "state", "partitions": 1, "retention": "1d", "size": "32MiB", "ordered": True}}
+    (topic,) = plan(settings(topics=declared))["topics"]
+    assert topic["config"]["cleanup.policy"] == "compact"
+    assert topic["config"]["segment.bytes"] == str(8 * 1024**2)
+    assert not [key for key in topic["config"] if key.startswith("retention")]
+
+
 def test_who_may_do_what():
     found = {
         one["principal"]: one["rules"]
         for one in plan(settings(clients={"me": {"reads": ["audit"], "writes": []}}))["rights"]
     }
-    assert set(found) == {"User:log-shipper", "User:log-reader", "User:me"}
+    assert set(found) == {"User:log-shipper", "User:log-reader", "User:log-alerts", "User:me"}
     assert {rule["operations"][0] for rule in found["User:log-shipper"]} == {"write"}
     assert {rule["operations"][0] for rule in found["User:log-reader"]} == {"read"}
     assert {"resource": "topic", "name": "logs.", "pattern": "prefixed", "operations": ["read"]} in found[
         "User:log-reader"
     ]
+    # Who looks for alerts writes these, and what it remembers, as one; and none of the lines.
+    of_alerts = [(rule["resource"], rule["name"], rule["operations"][0]) for rule in found["User:log-alerts"]]
+    assert [one[:2] for one in of_alerts if one[2] == "write"] == [
+        ("topic", "alerts"),
+        ("topic", "alerts.state"),
+        ("transactional_id", "log-alerts"),
+    ]
+    assert ("group", "log-alerts", "read") in of_alerts
+    assert not [rule for rule in found["User:log-reader"] if rule["resource"] == "transactional_id"]
     assert found["User:me"] == [
         {"resource": "topic", "name": "audit", "pattern": "literal", "operations": ["read"]},
         {"resource": "group", "name": "me", "pattern": "literal", "operations": ["read"]},
