@@ -364,7 +364,6 @@ def topics(declared: Mapping[str, Mapping[str, Any]], brokers: int) -> list[dict
     """DECLARED topics as the module kafka_topic takes them."""
     result = []
     for name, topic in sorted(declared.items()):
-        size = _sizes.to_bytes(topic["size"])
         result.append(
             {
                 "name": name,
@@ -372,16 +371,27 @@ def topics(declared: Mapping[str, Mapping[str, Any]], brokers: int) -> list[dict
                 "replication_factor": _kafka.replicas(brokers),
                 "ordered": topic["ordered"],
                 "config": {
-                    "cleanup.policy": "delete",
+                    **(_COMPACT if topic.get("compact") else _bounded(topic)),
                     "min.insync.replicas": str(_kafka.in_sync(brokers)),
-                    "retention.bytes": str(size),
-                    "retention.ms": str(_kafka.milliseconds(topic["retention"])),
-                    "segment.bytes": str(_kafka.segment(size)),
                     "unclean.leader.election.enable": "false",
                 },
             }
         )
     return result
+
+
+# The last line of each key is kept for ever, and nothing else.
+_COMPACT = {"cleanup.policy": "compact", "segment.bytes": str(16 * MIB)}
+
+
+def _bounded(topic: Mapping[str, Any]) -> dict[str, str]:
+    size = _sizes.to_bytes(topic["size"])
+    return {
+        "cleanup.policy": "delete",
+        "retention.bytes": str(size),
+        "retention.ms": str(_kafka.milliseconds(topic["retention"])),
+        "segment.bytes": str(_kafka.segment(size)),
+    }
 
 
 def rights(declared: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -394,6 +404,7 @@ def rights(declared: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
         rules += [_rule("topic", topic, "read") for topic in may["reads"]]
         if may["reads"]:
             rules += [_rule("group", name, "read"), _rule("group", f"{name}.*", "read")]
+        rules += may.get("rules") or []
         result.append({"principal": f"User:{name}", "rules": rules})
     return result
 
