@@ -18,6 +18,10 @@ from ansible_collections.bcm.datacenter.plugins.filter.java_keystore import java
 PASSWORD = "correct horse"
 
 
+def sha1(data: bytes) -> bytes:
+    return hashlib.sha1(data, usedforsecurity=False).digest()
+
+
 def pem(kind: str, data: bytes) -> str:
     return f"-----BEGIN {kind}-----\n{base64.encodebytes(data).decode()}-----END {kind}-----\n"
 
@@ -34,7 +38,7 @@ def body_of(keystore: str, password: str = PASSWORD) -> bytes:
     """What is in a keystore whose checksum is right."""
     data = base64.b64decode(keystore)
     body, checksum = data[:-20], data[-20:]
-    assert checksum == hashlib.sha1(password.encode("utf-16-be") + b"Mighty Aphrodite" + body).digest()
+    assert checksum == sha1(password.encode("utf-16-be") + b"Mighty Aphrodite" + body)
     return body
 
 
@@ -72,11 +76,11 @@ def test_a_key_comes_with_its_certificates_and_can_be_had_again() -> None:
     salted = hidden[-(20 + len(KEY) + 20) :]
     secret, digest, plain = PASSWORD.encode("utf-16-be"), salted[:20], b""
     for begin in range(20, 20 + len(KEY), 20):
-        digest = hashlib.sha1(secret + digest).digest()
+        digest = sha1(secret + digest)
         part = salted[begin : min(begin + 20, 20 + len(KEY))]
         plain += bytes(one ^ other for one, other in zip(part, digest, strict=False))
     assert plain == KEY
-    assert salted[-20:] == hashlib.sha1(secret + KEY).digest()
+    assert salted[-20:] == sha1(secret + KEY)
 
 
 def test_the_same_gives_the_same() -> None:
