@@ -14,6 +14,7 @@ The REST is published nowhere. It is reached from within the network of the work
 
 from __future__ import annotations
 
+import ctypes
 import gzip
 import http.client
 import json
@@ -33,6 +34,7 @@ CONFIG = "/etc/bcm/kafka-connect/config.json"
 ASK, ANSWER = 30, 60
 # Seconds in which whoever has a file open has to let it go.
 LET_GO = 60
+CLONE_NEWNET = 0x40000000
 STAMP = "%Y%m%dT%H%M%SZ"
 CHUNK = 1 << 20
 
@@ -59,16 +61,22 @@ def container(label: str) -> str:
     return found[0]
 
 
+def enter(namespace: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.setns(namespace, CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), f"the network of its container: {os.strerror(ctypes.get_errno())}")
+
+
 def connect_within(process: int, port: int) -> socket.socket:
     """A connection to PORT as PROCESS sees it: only the socket is made in its network."""
     own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     there = os.open(f"/proc/{process}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        os.setns(there, os.CLONE_NEWNET)
+        enter(there)
         try:
             return socket.create_connection(("127.0.0.1", port), ANSWER)
         finally:
-            os.setns(own, os.CLONE_NEWNET)
+            enter(own)
     finally:
         os.close(own)
         os.close(there)
