@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 CONFIG = "/etc/bcm/kafka-connect/config.json"
+UNIT = "bcm-connect-archive.service"
 # Seconds for an answer of Docker's, and of Connect's, which first may have to agree on who does what.
 ASK, ANSWER = 30, 60
 # Seconds in which whoever has a file open has to let it go.
@@ -144,6 +145,8 @@ def status(config: Object, ask: Ask = ask) -> Object:
     if code != 200:
         raise NoConnectError(f"its REST answers with {code}")
     findings = [finding for one in config["connectors"] for finding in connector_findings(one, known)]
+    if config["archive"] and failed(UNIT):
+        findings.append(f"files of the archive are not looked after: journalctl -u {UNIT} says why")
     if findings:
         return {"ready": False, "reason": "; ".join(findings)}
     return {"ready": True, "note": note(config, len(known))}
@@ -155,6 +158,12 @@ def note(config: Object, connectors: int) -> str:
         return words
     sizes = [path.stat().st_size for path in Archive(config).all()]
     return f"{words}; {len(sizes)} file{'' if len(sizes) == 1 else 's'} of the archive, {sum(sizes) >> 20} MiB"
+
+
+def failed(unit: str) -> bool:
+    """Whether the last run of UNIT has failed."""
+    argv = ["systemctl", "is-failed", "--quiet", unit]
+    return subprocess.run(argv, stdin=subprocess.DEVNULL, check=False, timeout=ASK).returncode == 0
 
 
 def opened(path: Path) -> bool:

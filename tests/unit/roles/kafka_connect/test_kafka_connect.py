@@ -216,7 +216,7 @@ def test_how_a_connector_is(program: ModuleType, known: Any, findings: list[str]
 
 
 @pytest.fixture
-def docker(program: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+def docker(program: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """What the container says of itself; with nothing there is none."""
     said = {"status": '{"ready": true}'}
 
@@ -226,10 +226,11 @@ def docker(program: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Callable[[st
         return said["status"]
 
     monkeypatch.setattr(program, "output", output)
-    return lambda text: said.update(status=text)
+    monkeypatch.setattr(program, "failed", lambda unit: said.get("failed") == unit)
+    return lambda text, **more: said.update(status=text, **more)
 
 
-def test_status(program: ModuleType, docker: Callable[[str], None], tmp_path: Path) -> None:
+def test_status(program: ModuleType, docker: Callable[..., None], tmp_path: Path) -> None:
     config = {"label": "l", "connectors": ["a"], "archive": None}
 
     def ask(_config: Any, method: str, path: str) -> tuple[int, Any]:
@@ -241,6 +242,9 @@ def test_status(program: ModuleType, docker: Callable[[str], None], tmp_path: Pa
     (tmp_path / "audit.jsonl").write_bytes(b"x" * (3 << 20))
     assert program.status({**config, "archive": archive}, ask)["note"] == "1 connector; 1 file of the archive, 3 MiB"
     assert program.status({**config, "connectors": ["b"]}, ask)["reason"] == "b is not there"
+    docker('{"ready": true}', failed="bcm-connect-archive.service")
+    assert "not looked after" in program.status({**config, "archive": archive}, ask)["reason"]
+    assert program.status(config, ask)["ready"]
     docker('{"ready": false, "reason": "held: less than 9 KiB"}')
     assert program.status(config, ask)["reason"] == "held: less than 9 KiB"
     docker("")
@@ -250,7 +254,7 @@ def test_status(program: ModuleType, docker: Callable[[str], None], tmp_path: Pa
 
 def test_what_it_cannot_find_out_is_a_state_and_no_failure(
     program: ModuleType,
-    docker: Callable[[str], None],
+    docker: Callable[..., None],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
