@@ -66,3 +66,25 @@ def test_kafka_as_a_whole_is_a_part() -> None:
         == "The module interpreter was not found."
     )
     assert kafka_part(skipped=True, changed=False) == {}
+
+
+def test_who_reads_from_kafka_must_keep_up() -> None:
+    asked = [{"group": "connect-audit-files", "topic": "audit", "what": "Files of the audit log", "most": 1000}]
+
+    def part(**result: object) -> dict[str, object]:
+        hostvars = {
+            "a": {
+                "verify_result": {"results": []},
+                "verify_kafka_groups": asked,
+                "verify_kafka_groups_result": result,
+            }
+        }
+        (found,) = verify_report(["a"], hostvars, "home")["parts"] or [{}]
+        return dict(found)
+
+    well = part(groups=[{"name": "connect-audit-files", "behind": 3}])
+    assert (well["part"], well["works"]) == ("Files of the audit log, from audit (3 lines behind)", True)
+    late = part(groups=[{"name": "connect-audit-files", "behind": 2000}])
+    assert (late["works"], late["cause"]) == (False, "it is 2000 lines behind")
+    assert part(failed=False, msg="no route")["cause"] == "no route"
+    assert part(skipped=True, changed=False) == {}

@@ -36,7 +36,13 @@ class FakeJournal:
     def entry(self, message: str, **fields: Any) -> dict[str, Any]:
         self.number += 1
         moment = START + (self.number + self.late) * 1000
-        known = {"_TRANSPORT": "syslog", "PRIORITY": "6", "_BOOT_ID": self.boot, "SYSLOG_IDENTIFIER": "app", "_PID": "7"}
+        known = {
+            "_TRANSPORT": "syslog",
+            "PRIORITY": "6",
+            "_BOOT_ID": self.boot,
+            "SYSLOG_IDENTIFIER": "app",
+            "_PID": "7",
+        }
         told = {**known, "MESSAGE": message, **fields}
         return {
             **{name: value.encode() if isinstance(value, str) else value for name, value in told.items()},
