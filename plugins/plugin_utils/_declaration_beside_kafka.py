@@ -129,6 +129,9 @@ def doors(data: Data, check: Check) -> None:
         if not settings or not kafka["enabled"]:
             continue
         topics_exist(kafka, settings, path, check)
+        for position, client in enumerate(settings["clients"]):
+            if client == _kafka_stacks.TRIES:
+                check.refuse((*path, "clients", position), client, "is who the site itself tries it as", "another name")
         if facts.registry not in data["mirrors"]["registries"] and check.sound(("mirrors", "registries")):
             check.refuse(
                 ("mirrors", "registries"),

@@ -63,6 +63,8 @@ DOORS = {
     "rest_proxy": DoorFacts("kafka-rest", "ghcr.io", "aiven-open/karapace", 8082, "256MiB", 128 * MIB, {}),
     "kafka_ui": DoorFacts("kafka-ui", "ghcr.io", "kafbat/kafka-ui", 8443, "512MiB", 384 * MIB, {}),
 }
+# As whom a door is tried.
+TRIES = "verify"
 # Who is somebody in Kafka because of what stands here.
 PRINCIPALS = (CONNECT, *(facts.name for facts in DOORS.values()))
 

@@ -227,6 +227,10 @@ NAMES = "connector.class"
             "mirrors.registries = docker.io: has no ghcr.io, where the image of the stack rest_proxy is; allowed: "
             "mirrors: {registries: {ghcr.io: https://ghcr.io}}, or a mirror of it",
         ),
+        (
+            door("rest_proxy", clients=["phone", "verify"]),
+            "stacks.rest_proxy.clients[1] = verify: is who the site itself tries it as; allowed: another name",
+        ),
         (door("rest_proxy", writes=["audi"]), "stacks.rest_proxy.writes[0] = audi: is no topic of this site"),
         ({"endpoints": [{"name": "connect_nodes", "connection": "local"}]}, "endpoints[0].name = connect_nodes: "),
     ],
