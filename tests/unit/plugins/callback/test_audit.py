@@ -16,7 +16,11 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.bcm.datacenter.plugins.callback import audit
 from ansible_collections.bcm.datacenter.plugins.callback.audit import NAMED, person, record_of, takers
+
+# Where Ansible finds it by its name, too.
+COLLECTIONS = Path(audit.__file__).parents[5]
 
 PLAYBOOK = """
 - hosts: all
@@ -74,6 +78,7 @@ def run(tmp_path: Path) -> Callable[..., tuple[str, list[dict[str, str]]]]:
                 **os.environ,
                 "PATH": f"{tmp_path}:{os.environ['PATH']}",
                 "ANSIBLE_CONFIG": str(tmp_path / "ansible.cfg"),
+                "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
                 "ANSIBLE_CALLBACKS_ENABLED": "bcm.datacenter.audit",
                 "ANSIBLE_LOCAL_TEMP": str(tmp_path / "local"),
                 "ANSIBLE_REMOTE_TEMP": str(tmp_path / "remote"),
