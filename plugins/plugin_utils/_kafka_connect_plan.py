@@ -24,6 +24,8 @@ HEAP_SHARE = 1, 2
 # Of the volume, less what must be free, this part is the archive's: a file is there twice while it is compressed.
 ARCHIVE_SHARE = 4, 5
 
+# All that TLS 1.3 has. Said, for where one of its REST's settings is given Connect has no default for the others.
+CIPHERS = "TLS_AES_256_GCM_SHA384,TLS_CHACHA20_POLY1305_SHA256,TLS_AES_128_GCM_SHA256"
 SINK = "org.apache.kafka.connect.file.FileStreamSinkConnector"
 TEXT = "org.apache.kafka.connect.storage.StringConverter"
 RETENTION = re.compile(rf"^{_kafka.RETENTION}$")
@@ -63,6 +65,7 @@ def _rest(name: str, password: str) -> list[tuple[str, str]]:
         "client.auth": "required",
         "protocol": "TLSv1.3",
         "enabled.protocols": "TLSv1.3",
+        "cipher.suites": CIPHERS,
         "endpoint.identification.algorithm": "https",
         "keystore.type": "JKS",
         "keystore.location": f"{ETC}/rest.jks",

@@ -62,6 +62,7 @@ def test_its_rest_asks_for_a_certificate_of_another_authority():
     assert found["listeners.https.ssl.client.auth"] == "required"
     # Where one of these stands, none of the others is taken from what it is to brokers.
     assert found["listeners.https.ssl.truststore.location"] == "/etc/kafka-connect/trusted.jks"
+    assert found["listeners.https.ssl.cipher.suites"]
     assert found["rest.advertised.host.name"] == "connect-manager-1.x.internal"
     assert found["connector.client.config.override.policy"] == "None"
 
