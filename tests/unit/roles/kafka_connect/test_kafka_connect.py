@@ -6,15 +6,23 @@
 
 from __future__ import annotations
 
+import datetime
 import gzip
+import http.server
 import json
 import os
-from collections.abc import Callable
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 DAY = 86400
 # A noon.
@@ -274,3 +282,112 @@ def test_open_files_are_found(program: ModuleType, tmp_path: Path) -> None:
     assert not program.opened(path)
     with path.open():
         assert program.opened(path)
+
+
+NAME = "connect-manager-1.x.internal"
+
+
+class Authority:
+    """One that signs for whoever it is told to, and nobody else."""
+
+    def __init__(self, directory: Path, name: str) -> None:
+        self.directory, self.name = directory, name
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+        self.file = self.write("ca", self.signed(self.subject, self.key.public_key(), authority=True))
+
+    def signed(self, subject: Any, public: Any, authority: bool = False, dns: str = "") -> bytes:
+        now = datetime.datetime.now(datetime.UTC)
+        made = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self.subject)
+            .public_key(public)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(hours=1))
+            .not_valid_after(now + datetime.timedelta(days=1))
+            .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
+        )
+        if dns:
+            made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName(dns)]), critical=False)
+        return made.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+    def identity(self, name: str, dns: str = "") -> Path:
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+        plain = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        return self.write(name, plain + self.signed(subject, key.public_key(), dns=dns))
+
+    def write(self, name: str, text: bytes) -> Path:
+        file = self.directory / f"{self.name}-{name}.pem"
+        file.write_bytes(text)
+        return file
+
+
+class Rest(http.server.BaseHTTPRequestHandler):
+    """What answers: the method, the path and what came with it."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
+        said = json.dumps([self.command, self.path, body]).encode()
+        self.send_response(200 if self.path != "/gone" else 404)
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        self.wfile.write(said)
+
+    def do_PUT(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *_words: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def rest(program: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    """A REST that only listens to whom one authority has signed; what a host with a worker is told of it."""
+    door, site = Authority(tmp_path, "door"), Authority(tmp_path, "site")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(door.file))
+    context.load_cert_chain(door.identity("server", NAME))
+    context.verify_mode = ssl.CERT_REQUIRED
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Rest)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.handle_error = lambda *_words: None  # type: ignore[method-assign]
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    port = server.server_address[1]
+    monkeypatch.setattr(program, "container", lambda _label: "0123")
+    monkeypatch.setattr(program, "output", lambda *_argv: "1")
+    monkeypatch.setattr(
+        program, "connect_within", lambda _process, port: socket.create_connection(("127.0.0.1", port), 5)
+    )
+    admin = tmp_path / "admin"
+    admin.mkdir()
+    (admin / "ca.pem").write_bytes(door.file.read_bytes())
+    (admin / "admin.pem").write_bytes(door.identity("connect-admin").read_bytes())
+    (tmp_path / "stranger.pem").write_bytes(site.identity("log-shipper").read_bytes())
+    yield {"label": "l", "server": NAME, "port": port, "admin": str(admin)}
+    server.shutdown()
+    server.server_close()
+
+
+def test_its_rest_is_asked_with_a_certificate(program: ModuleType, rest: dict[str, Any]) -> None:
+    assert program.ask(rest, "GET", "/connectors") == (200, ["GET", "/connectors", ""])
+    assert program.ask(rest, "PUT", "/x", '{"a": 1}') == (200, ["PUT", "/x", '{"a": 1}'])
+    assert program.ask(rest, "GET", "/gone")[0] == 404
+
+
+def test_who_is_of_another_authority_is_not_heard(program: ModuleType, rest: dict[str, Any], tmp_path: Path) -> None:
+    (Path(rest["admin"]) / "admin.pem").write_bytes((tmp_path / "stranger.pem").read_bytes())
+    with pytest.raises(program.NoConnectError, match="does not answer"):
+        program.ask(rest, "GET", "/connectors")
+
+
+def test_a_server_by_another_name_is_not_believed(program: ModuleType, rest: dict[str, Any]) -> None:
+    with pytest.raises(program.NoConnectError, match="does not answer"):
+        program.ask({**rest, "server": "connect-manager-2.x.internal"}, "GET", "/connectors")
