@@ -17,8 +17,8 @@ version_added: 0.1.0
 description:
   - Reads C(verify_result), the registered result of M(bcm.datacenter.probe), C(verify_node_result), that of
     M(bcm.datacenter.bitcoin_node_info), C(verify_kafka_result) and C(verify_kafka_other_result), those of
-    M(bcm.datacenter.kafka_cluster_info), and C(verify_logs_result), that of the command that reads logs, of each host, with C(verify_logs_asked).
-    A host that could not be
+    M(bcm.datacenter.kafka_cluster_info), C(verify_kafka_groups_result), that of M(bcm.datacenter.kafka_group_info), and C(verify_logs_result), that of
+    the command that reads logs, of each host, with C(verify_kafka_groups_asked) and C(verify_logs_asked). A host that could not be
     reached, or on which the module failed, is a part that does not work.
 options:
   _input:
@@ -60,7 +60,8 @@ def parts_of(host: str, variables: Mapping[str, Any]) -> list[dict[str, Any]]:
         cause = "it was not looked at" if result is None else str(result.get("msg", "no reason was given"))
         itself = "the machine itself" if "endpoints" in variables.get("group_names", []) else "the instance itself"
         return [{"host": host, "part": itself, "works": False, "cause": cause, "hint": ""}]
-    return [{"host": host, **part} for part in [*result["results"], *node_of(variables)]]
+    others = [*node_of(variables), *groups_of(variables)]
+    return [{"host": host, **part} for part in [*result["results"], *others]]
 
 
 def node_of(variables: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -137,6 +138,27 @@ def logs_part(host: str, last: Mapping[str, Any] | None, late: int) -> dict[str,
     elif last is not None:
         part.update(part=f"Last line in Kafka ({last['age']} s old)", works=True, cause="", hint="")
     return part
+
+
+def groups_of(variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return a part for each who reads from Kafka and must keep up, if the host has asked for them."""
+    found = variables.get("verify_kafka_groups_result") or {}
+    if not found or found.get("skipped"):
+        return []
+    behind = {one["name"]: one["behind"] for one in found.get("groups") or []}
+    return [_group_of(one, behind, found) for one in variables.get("verify_kafka_groups_asked") or []]
+
+
+def _group_of(asked: Mapping[str, Any], behind: Mapping[str, int], found: Mapping[str, Any]) -> dict[str, Any]:
+    what = f"{asked['what']}, from {asked['topic']}"
+    if asked["group"] not in behind:
+        cause = str(found.get("msg") or "no reason was given")
+        return {"part": what, "works": False, "cause": cause, "hint": "Look at Kafka first."}
+    lines = behind[asked["group"]]
+    if lines <= asked["most"]:
+        return {"part": f"{what} ({lines} lines behind)", "works": True, "cause": "", "hint": ""}
+    hint = "What reads it has stopped, or is slower than lines come. What is in Kafka is read when it goes on."
+    return {"part": what, "works": False, "cause": f"it is {lines} lines behind", "hint": hint}
 
 
 def verify_report(hosts: list[str], hostvars: Mapping[str, Mapping[str, Any]], site: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from ansible_collections.bcm.datacenter.plugins.module_utils._kafka_acl import G
 from ansible_collections.bcm.datacenter.plugins.module_utils._kafka_topic import Partition, Topic
 
 try:
-    from confluent_kafka import KafkaException, TopicPartition
+    from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
     from confluent_kafka.admin import (
         AclBinding,
         AclBindingFilter,
@@ -178,13 +178,32 @@ class Cluster:
 
     def holds_anything(self, topic: Topic) -> bool:
         """Whether a topic has a line that could be read."""
-        ends = []
+        first, last = self.ends(topic)
+        return first != last
+
+    def ends(self, topic: Topic) -> tuple[dict[int, int], dict[int, int]]:
+        """By partition, the number of the first line that is there, and that of the next one to come."""
+        found = []
         for spec in (OffsetSpec.earliest(), OffsetSpec.latest()):
             asked = {TopicPartition(topic.name, one.number): spec for one in topic.partitions}
             with self._trying(f"it could not be told what {topic.name} holds"):
                 futures = self.admin.list_offsets(asked, request_timeout=self.timeout)
-                ends.append({place.partition: future.result().offset for place, future in futures.items()})
-        return ends[0] != ends[1]
+                found.append({place.partition: future.result().offset for place, future in futures.items()})
+        return found[0], found[1]
+
+    def committed(self, group: str) -> dict[str, dict[int, int]]:
+        """By topic and partition, up to where a consumer group says that it has read."""
+        with self._trying(f"it could not be told how far {group} has read"):
+            futures = self.admin.list_consumer_group_offsets(
+                [ConsumerGroupTopicPartitions(group)], request_timeout=self.timeout
+            )
+            (places,) = [future.result().topic_partitions for future in futures.values()]
+        found: dict[str, dict[int, int]] = {}
+        for place in places or []:
+            # A partition of which nothing was said has none.
+            if place.offset >= 0:
+                found.setdefault(place.topic, {})[place.partition] = place.offset
+        return found
 
     def grants(self, principal: str | None = None) -> list[tuple[str, Grant]]:
         """(principal, what is granted or denied to it), of one principal or of all."""

@@ -16,7 +16,18 @@ from urllib.parse import urlsplit
 
 from ansible_collections.bcm.datacenter.plugins.module_utils import _sizes
 
-from . import _addresses, _alerts, _chains, _declaration_rules, _floating, _kafka, _onion_ways, _vxlan, _wireguard
+from . import (
+    _addresses,
+    _alerts,
+    _chains,
+    _declaration_rules,
+    _floating,
+    _kafka,
+    _kafka_stacks,
+    _onion_ways,
+    _vxlan,
+    _wireguard,
+)
 from ._declaration_file import DeclarationError, Document, Finding, expand_variables, overlay, read
 from ._declaration_kinds import Check
 from ._declaration_schema import SCHEMA, alert_rule, tier, topic
@@ -141,6 +152,8 @@ def expand(data: Mapping[str, Any], controller_python: str, folder: str = "") ->
         "app_hosts": [],
         "swarm_nodes": [],
         "kafka_nodes": [],
+        "connect_nodes": [],
+        "kafka_door_nodes": [],
     }
     hosts: dict[str, dict[str, Any]] = {}
     for endpoint in data["endpoints"]:
@@ -161,6 +174,9 @@ def expand(data: Mapping[str, Any], controller_python: str, folder: str = "") ->
         if name not in ("proxyhost", "manager"):
             groups["app_hosts"] += group
         groups["kafka_nodes"] += _declaration_rules.kafka_hosts(data, name, group)
+        groups["connect_nodes"] += group[: len(_kafka_stacks.worker_indexes(data["stacks"], name))]
+        if any((data["stacks"][stack] or {}).get("tier") == name for stack in _kafka_stacks.DOORS):
+            groups["kafka_door_nodes"].append(group[0])
     return Site(_site_variables(data, networks, folder), groups, hosts)
 
 
@@ -430,6 +446,9 @@ def _volumes(data: Mapping[str, Any], tier_name: str, index: int) -> list[dict[s
         volumes.append({**_registry_volume(data), "options": {}})
     if _declaration_rules.kafka_hosts(data, tier_name, [index]):
         volumes.append({**_kafka.VOLUME, "size": data["stacks"]["kafka"]["volume_size"], "options": {}})
+    if index in _kafka_stacks.worker_indexes(data["stacks"], tier_name):
+        size = data["stacks"]["connect"]["volume_size"]
+        volumes.append({**_kafka_stacks.CONNECT_VOLUME, "size": size, "options": {}})
     return volumes
 
 
@@ -459,6 +478,35 @@ def _stacks(data: Mapping[str, Any]) -> dict[str, Any]:
             "memory": kafka["memory"] or _kafka_memory(data),
             "volume": dict(_kafka.VOLUME),
         }
+        result |= _stacks_beside_kafka(data["stacks"])
+    return result
+
+
+def _stacks_beside_kafka(stacks: Mapping[str, Any]) -> dict[str, Any]:
+    """What is declared beside Kafka, with what it needs there."""
+    result: dict[str, Any] = {}
+    connect = stacks["connect"]
+    if connect:
+        result["connect"] = {
+            **connect,
+            "volume": dict(_kafka_stacks.CONNECT_VOLUME),
+            "connectors": _kafka_stacks.connectors(connect),
+        }
+    doors = {stack: stacks[stack] for stack in _kafka_stacks.DOORS if stacks[stack]}
+    if doors:
+        result["kafka_doors"] = [
+            {
+                "stack": stack,
+                "name": facts.name,
+                "registry": facts.registry,
+                "port": facts.port,
+                **{key: declared[key] for key in ("tier", "image", "digest", "memory", "clients")},
+            }
+            for stack, declared in doors.items()
+            for facts in (_kafka_stacks.DOORS[stack],)
+        ]
+    if result:
+        result["beside_kafka"] = {"topics": _kafka_stacks.topics(stacks), "clients": _kafka_stacks.rights(stacks)}
     return result
 
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from ansible_collections.bcm.datacenter.plugins.module_utils import _sizes
 
-from . import _addresses, _alerts, _chains, _kafka, _wireguard
+from . import _addresses, _alerts, _chains, _declaration_beside_kafka, _kafka, _kafka_stacks, _wireguard
 from ._declaration_file import KeyPath
 from ._declaration_kinds import Check, suggestion
 
@@ -35,6 +35,7 @@ NETWORK_SIZES = {"outside": (16, 24), "gateway": (12, 20), "cluster": (12, 20)}
 
 _RESERVED = (
     *("all", "ungrouped", "localhost", "endpoints", "instances", "app_hosts", "swarm_nodes", "kafka_nodes"),
+    *("connect_nodes", "kafka_door_nodes"),
     *("lxd_leader", "lxd_candidates", "lxd_leading", "lxd_led", "lxd_silent"),
 )
 
@@ -58,6 +59,9 @@ def judge(data: Data, check: Check) -> None:
         _kafka_places,
         _kafka_stack,
         _alert_rules,
+        _declaration_beside_kafka.places,
+        _declaration_beside_kafka.connectors,
+        _declaration_beside_kafka.doors,
         _volumes,
         _pool,
         _certificates,
@@ -422,8 +426,14 @@ def _taken_blocks(data: Data) -> set[int]:
 def _stack_places(data: Data, check: Check) -> None:
     for stack, settings in data["stacks"].items():
         path = ("stacks", stack, "tier")
-        # Kafka may stand on the managers.
-        if stack == "kafka" or not settings or not check.sound(path, ("tiers",)) or settings["tier"] is None:
+        # Kafka and what stands beside it may be on the managers.
+        if (
+            stack == "kafka"
+            or stack in _declaration_beside_kafka.STACKS
+            or not settings
+            or not check.sound(path, ("tiers",))
+            or settings["tier"] is None
+        ):
             continue
         tier = settings["tier"]
         apps = [name for name in data["tiers"] if name not in ("proxyhost", "manager")]
@@ -570,10 +580,6 @@ def _kafka_places(data: Data, check: Check) -> None:
             check.refuse(("tiers", tier, "count"), 0, "the stack kafka has nowhere to run", "at least 1")
 
 
-# What the engine, the mirrors and the system take beside it.
-_BESIDE_KAFKA = 512 * _sizes.MIB
-
-
 def _kafka_stack(data: Data, check: Check) -> None:
     kafka = data["stacks"]["kafka"]
     path: KeyPath = ("stacks", "kafka")
@@ -593,13 +599,9 @@ def _kafka_stack(data: Data, check: Check) -> None:
         check.refuse((*path, "signatures"), wanted, f"there are {len(signers)} signers", f"at most {len(signers)}")
     for name, rights in kafka["clients"].items():
         client = (*path, "clients", name)
-        if name in (*_kafka.CLIENTS, _kafka.NODE, _kafka.ADMIN):
+        if name in (*_kafka.CLIENTS, _kafka.NODE, _kafka.ADMIN, *_kafka_stacks.PRINCIPALS):
             check.refuse(client, None, "is who the site itself is there", "another name", shows_value=False)
-        for key in ("writes", "reads"):
-            for position, topic in enumerate(rights[key]):
-                if not topic.endswith("*") and topic not in kafka["topics"]:
-                    problem = f"is no topic of this site{suggestion(topic, kafka['topics'])}"
-                    check.refuse((*client, key, position), topic, problem, ", ".join(kafka["topics"]))
+        _declaration_beside_kafka.topics_exist(kafka, rights, client, check)
     brokers = data["tiers"][kafka["tier"]]["count"]
     least = _kafka.volume_minimum(kafka["topics"], brokers)
     if _sizes.to_bytes(kafka["volume_size"]) < least:
@@ -645,7 +647,7 @@ def _kafka_memory(data: Data, tier: str, check: Check) -> None:
                 "is too little for Kafka, which takes half of it and at least 512MiB",
                 f"at least {processes}GiB, or stacks.kafka.enabled: false",
             )
-    elif _sizes.to_bytes(kafka["memory"]) * processes + _BESIDE_KAFKA > _sizes.to_bytes(memory):
+    elif _sizes.to_bytes(kafka["memory"]) * processes + _declaration_beside_kafka.SYSTEM > _sizes.to_bytes(memory):
         check.refuse(
             ("stacks", "kafka", "memory"),
             kafka["memory"],
@@ -665,6 +667,9 @@ def _volumes(data: Data, check: Check) -> None:
             owners["path"][BITCOIN_VOLUME["path"]] = owners["name"][BITCOIN_VOLUME["name"]] = "the stack bitcoin"
         if kafka_hosts(data, tier, [1]):
             owners["path"][_kafka.VOLUME["path"]] = owners["name"][_kafka.VOLUME["name"]] = "the stack kafka"
+        if _kafka_stacks.worker_indexes(data["stacks"], tier):
+            volume = _kafka_stacks.CONNECT_VOLUME
+            owners["path"][volume["path"]] = owners["name"][volume["name"]] = "the stack connect"
         if tier == "manager":
             owners["path"][REGISTRY_VOLUME["path"]] = owners["name"][REGISTRY_VOLUME["name"]] = "the registry"
         for position, volume in enumerate(settings["volumes"]):
@@ -695,6 +700,8 @@ def _pool(data: Data, check: Check) -> None:
             wanted += settings["count"] * _sizes.to_bytes(bitcoin["volume_size"] or default_volume(data))
         kafka = kafka_hosts(data, tier, list(range(1, settings["count"] + 1)))
         of_kafka += len(kafka) * _sizes.to_bytes(data["stacks"]["kafka"]["volume_size"])
+        workers = len(_kafka_stacks.worker_indexes(data["stacks"], tier))
+        wanted += workers * _sizes.to_bytes(data["stacks"]["connect"]["volume_size"]) if workers else 0
     wanted += of_kafka
     if wanted > room:
         # A site has Kafka without anybody having asked for it.

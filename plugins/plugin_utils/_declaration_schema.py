@@ -8,12 +8,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.bcm.datacenter.plugins.module_utils._sizes import GIB, MIB
 
-from . import _alerts, _chains, _kafka
+from . import _alerts, _chains, _kafka, _kafka_stacks
 from ._declaration_file import KeyPath
 from ._declaration_kinds import Bool, Check, Choice, Int, Keys, Kind, ListOf, MapOf, Size, Text, Url
 
@@ -560,6 +560,107 @@ KAFKA = Keys(
     }
 )
 
+_WHERE = Text(about="Tier on whose instances it runs.", default="manager", pattern=TIER, allows=TIER_ALLOWS)
+CONNECT = Keys(
+    about="Kafka Connect; `null`: none. From the same release and image as Kafka.",
+    nullable=True,
+    fields={
+        "tier": _WHERE,
+        "workers": Int(
+            about="On how many of its first instances there is a worker. What one does another takes over when it is lost; what it has written is on "
+            "its volume.",
+            default=1,
+            low=1,
+            high=10,
+        ),
+        "memory": Size(
+            about="Memory of each worker, half of it for Java's heap.",
+            default="512MiB",
+            low=_kafka_stacks.CONNECT_MEMORY_LEAST,
+        ),
+        "volume_size": Size(
+            about="Size of the volume for what it writes, on each instance.", default="4GiB", low=1 * GIB
+        ),
+        "archive": Keys(
+            about="The topic `audit` as files on that volume, compressed.",
+            fields={
+                "enabled": Bool(about="Whether it is written.", default=True),
+                "file_size": Size(
+                    about="At which size another file is begun; so it is each day in any case.",
+                    default="64MiB",
+                    low=1 * MIB,
+                ),
+                "keep": Text(
+                    about="How long a file is kept; `null`: as long as there is room. The oldest go first.",
+                    nullable=True,
+                    pattern=_kafka.RETENTION,
+                    allows="hours or days, such as 36h or 90d",
+                ),
+            },
+        ),
+        "connectors": MapOf(
+            about="Further connectors, of what is in Kafka's own release.",
+            keys=_kafka_stacks.CONNECTOR,
+            key_allows="a small letter, then at most 39 small letters, digits or dashes",
+            item=Keys(
+                fields={
+                    "reads": ListOf(about="Topics that it may read, and as a sink does.", item=_RIGHT),
+                    "writes": ListOf(about="Topics that it may write to.", item=_RIGHT),
+                    "config": MapOf(
+                        about="Its settings, `connector.class` among them. They are no place for secrets.",
+                        keys=r"[A-Za-z0-9][A-Za-z0-9._-]*",
+                        key_allows="the name of a setting",
+                        item=Text(pattern=r"[^\n]*", allows="text of one line"),
+                    ),
+                }
+            ),
+        ),
+    },
+)
+
+
+def door(stack: str, about: str, **more: Kind) -> Keys:
+    """Return the keys of a service that speaks HTTP with those who do not speak Kafka."""
+    facts = _kafka_stacks.DOORS[stack]
+    return Keys(
+        about=about,
+        nullable=True,
+        fields={
+            "tier": replace(_WHERE, about="Tier on whose first instance it runs."),
+            "image": Text(
+                about=f"The image without tag or digest, at {facts.registry}; that registry must be one of `mirrors.registries`.",
+                default=facts.repository,
+                pattern=r"[a-z0-9]+([._/-][a-z0-9]+)*",
+                allows="the name of an image",
+            ),
+            "digest": Text(
+                about="Digest of the image. A tag can come to mean another image, so that there is no default.",
+                required=True,
+                pattern=_kafka_stacks.DIGEST,
+                allows="sha256: and 64 hexadecimal digits",
+            ),
+            "memory": Size(about="Its memory.", default=facts.memory, low=facts.memory_minimum),
+            "clients": ListOf(
+                about=f"Who may come to it. Each gets a certificate, which lies among the site's secrets as `tls-{facts.name}-NAME`.",
+                item=Text(
+                    pattern=_kafka.CLIENT, allows="a small letter, then at most 39 small letters, digits or dashes"
+                ),
+            ),
+            **more,
+        },
+    )
+
+
+_DOOR_READS = ListOf(about="Topics that who comes by it may read.", item=_RIGHT)
+SCHEMA_REGISTRY = door("schema_registry", "A registry of schemas, Karapace; `null`: none.")
+REST_PROXY = door(
+    "rest_proxy",
+    "Kafka by HTTP, Karapace; `null`: none.",
+    reads=_DOOR_READS,
+    writes=ListOf(about="Topics that who comes by it may write to.", item=_RIGHT),
+)
+KAFKA_UI = door("kafka_ui", "Pages that show Kafka and change nothing, kafbat; `null`: none.", reads=_DOOR_READS)
+
 REGISTRY = r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?"
 
 SCHEMA = Keys(
@@ -754,7 +855,17 @@ SCHEMA = Keys(
             keys=TIER,
             key_allows=TIER_ALLOWS,
         ),
-        "stacks": Keys(about="What runs on them.", fields={"bitcoin": BITCOIN, "kafka": KAFKA}),
+        "stacks": Keys(
+            about="What runs on them.",
+            fields={
+                "bitcoin": BITCOIN,
+                "kafka": KAFKA,
+                "connect": CONNECT,
+                "schema_registry": SCHEMA_REGISTRY,
+                "rest_proxy": REST_PROXY,
+                "kafka_ui": KAFKA_UI,
+            },
+        ),
         "versions": MapOf(
             about="Releases, by program, where a stack does not say.",
             keys=(*_chains.IMPLEMENTATIONS, "kafka"),

@@ -361,13 +361,45 @@ def _how(member: Member, cluster: Mapping[str, Any], known: Mapping[str, Any], p
     return ["--no-initial-controllers"]
 
 
-# The last record of each key is kept. What came before it goes within an hour or so, that there is room and reading it takes no time.
+def topics(declared: Mapping[str, Mapping[str, Any]], brokers: int) -> list[dict[str, Any]]:
+    """DECLARED topics as the module kafka_topic takes them."""
+    result = []
+    for name, topic in sorted(declared.items()):
+        result.append(
+            {
+                "name": name,
+                "partitions": topic["partitions"],
+                "replication_factor": _kafka.replicas(brokers),
+                "ordered": topic["ordered"],
+                "config": {
+                    **_kept(topic),
+                    "min.insync.replicas": str(_kafka.in_sync(brokers)),
+                    "unclean.leader.election.enable": "false",
+                },
+            }
+        )
+    return result
+
+
+# The last line of each key is kept for ever, and nothing else.
+_COMPACT = {"cleanup.policy": "compact", "segment.bytes": str(16 * MIB)}
+
+# So it is here, and what came before it goes within an hour or so, that there is room and reading it takes no time.
 _STATE = {
     "cleanup.policy": "compact",
     "max.compaction.lag.ms": str(_kafka.milliseconds("1h")),
     "min.cleanable.dirty.ratio": "0.1",
     "segment.ms": str(_kafka.milliseconds("1h")),
 }
+
+
+def _kept(topic: Mapping[str, Any]) -> dict[str, str]:
+    """What becomes of the records of TOPIC: the last of each key stays, or all that are young enough and have room."""
+    if topic.get("compact"):
+        return _COMPACT
+    size = _sizes.to_bytes(topic["size"])
+    lasting = _STATE if topic.get("class") == "state" else _until(topic, size)
+    return {**lasting, "segment.bytes": str(_kafka.segment(size))}
 
 
 def _until(topic: Mapping[str, Any], size: int) -> dict[str, str]:
@@ -377,29 +409,6 @@ def _until(topic: Mapping[str, Any], size: int) -> dict[str, str]:
         "retention.bytes": str(size),
         "retention.ms": str(_kafka.milliseconds(topic["retention"])),
     }
-
-
-def topics(declared: Mapping[str, Mapping[str, Any]], brokers: int) -> list[dict[str, Any]]:
-    """DECLARED topics as the module kafka_topic takes them."""
-    result = []
-    for name, topic in sorted(declared.items()):
-        size = _sizes.to_bytes(topic["size"])
-        lasting = _STATE if topic.get("class") == "state" else _until(topic, size)
-        result.append(
-            {
-                "name": name,
-                "partitions": topic["partitions"],
-                "replication_factor": _kafka.replicas(brokers),
-                "ordered": topic["ordered"],
-                "config": {
-                    "min.insync.replicas": str(_kafka.in_sync(brokers)),
-                    "segment.bytes": str(_kafka.segment(size)),
-                    "unclean.leader.election.enable": "false",
-                    **lasting,
-                },
-            }
-        )
-    return result
 
 
 def rights(declared: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -414,6 +423,7 @@ def rights(declared: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
             rules += [_rule("group", name, "read"), _rule("group", f"{name}.*", "read")]
         if may.get("transactions"):
             rules += [_rule("transactional_id", name, "write")]
+        rules += may.get("rules") or []
         result.append({"principal": f"User:{name}", "rules": rules})
     return result
 

@@ -79,6 +79,17 @@ def test_a_certificate_is_for_what_it_was_asked_for_and_says_whose_it_is(
     assert [use for use in ("sslserver", "sslclient") if leader.run(verify, use, file).rc == 0] == uses
 
 
+def test_a_further_authority_has_signed_its_own_and_nobody_else(leader: Host) -> None:
+    def signed_by(authority: str, served: str) -> bool:
+        return leader.run("openssl verify -CAfile %s %s", f"/root/served/{authority}", f"/root/served/{served}").rc == 0
+
+    assert signed_by("door-ca.crt", "door-guest.crt")
+    assert not signed_by("ca.crt", "door-guest.crt")
+    assert not signed_by("door-ca.crt", "reader.crt")
+    said = leader.check_output("openssl x509 -in /root/served/door-ca.crt -noout -subject -nameopt RFC2253")
+    assert said == "subject=CN=Authority door of site home"
+
+
 def test_keys_are_for_root_alone_and_in_no_output(leader: Host, converge: Callable[..., Run]) -> None:
     modes = leader.check_output(f"stat --format '%a %U' {STORE} {STORE}/site-ca {STORE}/tls-registry")
     assert modes.splitlines() == ["700 root", "600 root", "600 root"]

@@ -112,3 +112,25 @@ def test_how_old_the_last_line_of_each_host_is() -> None:
     assert all_parts(a=skipped, b={"verify_logs_result": failed, "verify_logs_asked": asked}) == [
         ("b", "Last lines of all hosts", False, "bcm-logs: Kafka at manager-1:9092 does not answer")
     ]
+
+
+def test_who_reads_from_kafka_must_keep_up() -> None:
+    asked = [{"group": "connect-audit-files", "topic": "audit", "what": "Files of the audit log", "most": 1000}]
+
+    def part(**result: object) -> dict[str, object]:
+        hostvars = {
+            "a": {
+                "verify_result": {"results": []},
+                "verify_kafka_groups_asked": asked,
+                "verify_kafka_groups_result": result,
+            }
+        }
+        (found,) = verify_report(["a"], hostvars, "home")["parts"] or [{}]
+        return dict(found)
+
+    well = part(groups=[{"name": "connect-audit-files", "behind": 3}])
+    assert (well["part"], well["works"]) == ("Files of the audit log, from audit (3 lines behind)", True)
+    late = part(groups=[{"name": "connect-audit-files", "behind": 2000}])
+    assert (late["works"], late["cause"]) == (False, "it is 2000 lines behind")
+    assert part(failed=False, msg="no route")["cause"] == "no route"
+    assert part(skipped=True, changed=False) == {}

@@ -38,6 +38,7 @@ class FakeKafka:
         self.full: set[str] = set()
         self.calls: list[str] = []
         self.silent = False
+        self.read_by: dict[str, dict[str, dict[int, int]]] = {}
 
     # As the class is called.
     def __call__(self, _params: t.Any) -> FakeKafka:
@@ -70,6 +71,12 @@ class FakeKafka:
 
     def holds_anything(self, topic: Topic) -> bool:
         return topic.name in self.full
+
+    def ends(self, topic: Topic) -> tuple[dict[int, int], dict[int, int]]:
+        return {one.number: 10 for one in topic.partitions}, {one.number: 100 for one in topic.partitions}
+
+    def committed(self, group: str) -> dict[str, dict[int, int]]:
+        return self.read_by.get(group, {})
 
     def grants(self, principal: str | None = None) -> list[tuple[str, Grant]]:
         return [
@@ -122,6 +129,7 @@ def kafka(monkeypatch: pytest.MonkeyPatch) -> FakeKafka:
         "kafka_acl_info",
         "kafka_cluster_info",
         "kafka_defaults",
+        "kafka_group_info",
     ):
         module = importlib.import_module(PREFIX + name)
         monkeypatch.setattr(module, "Cluster", fake)
@@ -294,3 +302,16 @@ def test_without_the_library_it_is_said_which_one(
     with patch_module_args({"bootstrap_servers": ["a:1"], "name": "t"}), pytest.raises(SystemExit):
         importlib.import_module(f"{PREFIX}kafka_topic").main()
     assert "confluent-kafka" in json.loads(capsys.readouterr().out)["msg"]
+
+
+def test_how_far_groups_are_behind(run: Run, kafka: FakeKafka) -> None:
+    kafka.put("audit", 3)
+    # Of the second partition it has not said anything, and of the third what it says is gone already.
+    kafka.read_by["files"] = {"audit": {0: 97, 2: 5}, "other": {0: 1}}
+    result = run("kafka_group_info", groups={"files": "audit"})
+    assert result["groups"] == [
+        {"name": "files", "topic": "audit", "behind": 183, "partitions": {"0": 3, "1": 90, "2": 90}}
+    ]
+    assert "there is no topic alerts" in run("kafka_group_info", groups={"files": "alerts"})["msg"]
+    kafka.silent = True
+    assert "no route" in run("kafka_group_info", groups={"files": "audit"})["msg"]

@@ -145,7 +145,7 @@ FULL = {
     "networks": {"outside": {"subnet": "10.78.0.0/24"}, "cluster": {"bridge": "b2"}},
     "tiers": {
         "bitcoin": {"count": 1, "size": {"memory": "8GiB"}, "volumes": [{"name": "v", "size": "1GiB", "path": "/v"}]},
-        "manager": {"count": 3},
+        "manager": {"count": 3, "size": {"memory": "3GiB"}},
     },
     "stacks": {
         "bitcoin": {
@@ -154,10 +154,17 @@ FULL = {
             "volume_size": "9GiB",
             "signers": [{"name": "x", "fingerprint": "A" * 40}],
             "dbcache": 9,
-        }
+        },
+        "kafka": {"memory": "512MiB", "topics": {"mine": {}}},
+        "connect": {
+            "workers": 2,
+            "archive": {"keep": "9d"},
+            "connectors": {"c": {"reads": ["mine"], "config": {"connector.class": "C"}}},
+        },
+        "rest_proxy": {"digest": "sha256:" + "0" * 64, "tier": "manager", "writes": ["mine"], "clients": ["c"]},
     },
     "mirrors": {"apt": {"debian": "http://10.1.1.1/d"}, "registries": {"ghcr.io": "https://ghcr.io"}},
-    "pool": {"size": "40GiB"},
+    "pool": {"size": "60GiB"},
     "egress": {"allowed_private": [{"host": "10.1.1.1", "port": 1}]},
 }
 

@@ -83,6 +83,17 @@ def test_a_line_of_a_task(make: Callable[..., Any]) -> None:
         ),
         ({"SYSLOG_IDENTIFIER": "sudo", "_SYSTEMD_UNIT": "session-12.scope"}, "audit", "session.scope"),
         ({"SYSLOG_IDENTIFIER": "ansible-ansible.builtin.apt"}, "audit", "ansible-ansible.builtin.apt"),
+        # What the callback of this collection writes, by way of a shell in the instance or of SSH.
+        (
+            {"SYSLOG_FACILITY": "10", "SYSLOG_IDENTIFIER": "bcm-ansible", "_SYSTEMD_UNIT": "init.scope", "_PID": "99"},
+            "audit",
+            "bcm-ansible",
+        ),
+        (
+            {"SYSLOG_FACILITY": "10", "SYSLOG_IDENTIFIER": "bcm-ansible", "_SYSTEMD_UNIT": "session-3.scope"},
+            "audit",
+            "session.scope",
+        ),
         ({"_SYSTEMD_UNIT": "registry-cache@5000.service"}, "system", "registry-cache@.service"),
         ({"_SYSTEMD_UNIT": "run-u17.service"}, "system", "run.service"),
         ({"_SYSTEMD_UNIT": "docker-0123.scope"}, "system", "docker.scope"),
@@ -219,3 +230,12 @@ def test_sources_that_were_silent_for_long_make_room(
     # One begins anew where there is room, and a clock that was set back makes none.
     assert [line("b", 140), line("b", 99)] == [("other", 2), ("other", 3)]
     assert [line("b", 200), line("b", 200)] == [("b", 1), ("b", 2)]
+
+
+def test_names_of_secrets_are_none(make: Callable[..., Any]) -> None:
+    message = (
+        '{"event":"ansible-run","who":"hal@desk","extra_vars":["api_token","rpc_password","site_secret"],"failed":{}}'
+    )
+    told = value(make(message, SYSLOG_IDENTIFIER="bcm-ansible")[0])
+    assert told["message"] == message
+    assert "redacted" not in told
