@@ -133,10 +133,12 @@ class Cluster:
 
     def broker_settings(self, ids: t.Sequence[int], keys: t.Sequence[str]) -> dict[int, dict[str, str]]:
         """The settings that are in force on brokers, wherever they come from."""
-        found = self._configs([ConfigResource("broker", str(one)) for one in ids])
-        return {
-            int(name): {key: entries[key].value for key in keys if key in entries} for name, entries in found.items()
-        }
+        shown: dict[int, dict[str, str]] = {}
+        # Each is asked for its own: librdkafka takes one broker a call.
+        for one in ids:
+            (entries,) = self._configs([ConfigResource("broker", str(one))]).values()
+            shown[one] = {key: entries[key].value for key in keys if key in entries}
+        return shown
 
     def _configs(self, resources: t.Sequence[t.Any]) -> dict[str, dict[str, t.Any]]:
         if not resources:
