@@ -110,7 +110,7 @@ def test_each_says_that_it_is_there_and_how_full(one: Host, name: str) -> None:
 
 def test_a_machine_without_a_way_of_its_own(machine: Host) -> None:
     assert machine.run("timeout 2 bash -c 'exec 3<>/dev/tcp/198.18.70.90/9092'").rc != 0
-    assert "127.18.70.70 log-shipper-broker.home.bcm.internal" in machine.check_output("cat /etc/hosts")
+    assert "127.18.70.90 log-shipper-broker.home.bcm.internal" in machine.check_output("cat /etc/hosts")
 
 
 def test_the_way_is_found_again(one: Host, machine: Host) -> None:
@@ -237,7 +237,11 @@ def test_what_the_bound_removed_unread_is_counted(one: Host, machine: Host) -> N
     assert "the journal has reached its size" in told["reason"]
     machine.check_output("systemctl start bcm-shipper.service")
     caught_up(machine, 300)
-    lost = [record for record in logs(one, "--host", "log-shipper-2") if record.get("event") == "lost"]
+    lost = [
+        record
+        for record in logs(one, "-H", "log-shipper-2", "-p", "crit", "-n", "100000")
+        if record.get("event") == "lost"
+    ]
     came = len(logs(one, "-H", "log-shipper-2", "-u", "flood", "-n", "100000"))
     told = status(machine)
     assert told["lost"] == sum(record["lines"] for record in lost)
