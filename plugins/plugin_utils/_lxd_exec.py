@@ -34,6 +34,7 @@ STDIN, STDOUT, STDERR, CONTROL = "0", "1", "2", "control"
 STREAMS = (STDIN, STDOUT, STDERR, CONTROL)
 STDIN_CHUNK = 1 << 17
 START_ATTEMPTS = 3
+FIRST_WAIT = 1
 WAIT_SLICE = 10
 FINAL_STATUS_CODE = 200
 
@@ -237,11 +238,15 @@ class Process:
     def wait(self) -> int:
         """The exit status, after the streams have ended."""
         deadline = time.monotonic() + self._timeout
+        patience = FIRST_WAIT
         try:
             while True:
-                operation = self._client.operation_state(self._operation, WAIT_SLICE)
+                operation = self._client.operation_state(self._operation, patience)
                 if operation["status_code"] >= FINAL_STATUS_CODE:
                     break
+                # Where the control channel is connected in the moment in which the command ends, LXD 5.0 waits for its end.
+                self._drop(CONTROL)
+                patience = WAIT_SLICE
                 if time.monotonic() > deadline:
                     raise ConnectionLostError(
                         f"its output ended, but LXD has not told the exit status within {self._timeout:g} s."

@@ -32,7 +32,16 @@ def site() -> Iterator[RackSite]:
 
 def changed(site: RackSite, directory: Path, *arguments: str, **options: object) -> bool:
     """Whether the module had anything to do for the instance to be as it is wanted."""
-    module = {"name": NAME, "project": site.project, "image": "bcm-golden", "timeout": 300, **options}
+    # The site's pool has the project's name.
+    root = {"type": "disk", "path": "/", "pool": site.project}
+    module = {
+        "name": NAME,
+        "project": site.project,
+        "image": "bcm-golden",
+        "devices": {"root": root},
+        "timeout": 300,
+        **options,
+    }
     tasks = [{"name": "The instance", "bcm.datacenter.lxd_instance": module}]
     play = {"name": "An instance", "hosts": site.through, "gather_facts": False, "tasks": tasks}
     playbook = directory / "instance.yml"

@@ -137,17 +137,18 @@ def test_one_relay_serves_all_workers_at_once(lxd: t.Any, ssh: FakeSSH, plugin: 
     together = threading.Barrier(5, timeout=10)
     lxd.command = run(lambda streams: (together.wait(), streams["1"].send(streams["0"].read_to_end())))
     answers: list[t.Any] = []
-    workers = [
-        threading.Thread(
-            target=lambda name=name: answers.append(plugin().exec_command("cat", in_data=name)),  # type: ignore[misc]
-        )
-        for name in (b"a", b"b", b"c", b"d", b"e")
-    ]
+    # ansible-core loads plugins in one thread only: each connection is there before the others begin.
+    connections = {name: plugin() for name in (b"a", b"b", b"c", b"d", b"e")}
+
+    def work(name: bytes) -> None:
+        answers.append(connections[name].exec_command("cat", in_data=name))
+
+    workers = [threading.Thread(target=work, args=[name]) for name in connections]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
-    assert sorted(answers) == [(0, name, b"") for name in (b"a", b"b", b"c", b"d", b"e")]
+    assert sorted(answers) == [(0, name, b"") for name in connections]
     assert relays(ssh) == 1
 
 
