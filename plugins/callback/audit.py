@@ -233,8 +233,9 @@ class CallbackModule(CallbackBase):
         outcome = Outcome()
         outcome._init_callback_methods()
         handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        # The limit is for what the run was for.
+        # The limit, and the hosts of the last play that are left of it, are for what the run was for.
         inventory.subset(None)
+        inventory.remove_restriction()
         queue = TaskQueueManager(inventory, manager, loader, {}, forks=1)
         try:
             # With one of them there, no others are loaded: neither this one once more, nor one that shows what it does.

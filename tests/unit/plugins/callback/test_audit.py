@@ -32,13 +32,19 @@ PLAYBOOK = """
     - name: It goes wrong on one
       ansible.builtin.fail: {msg: "{{ secret }}"}
       when: inventory_hostname == 'bitcoin-1'
+- name: The last play is not for those who take the line
+  hosts: proxyhost-1
+  gather_facts: false
+  tasks:
+    - name: Nothing changes
+      ansible.builtin.set_fact: {two: 2}
 """
 INVENTORY = {
     "all": {
         "vars": {"ansible_connection": "local", "ansible_become": True},
         "children": {
-            "tier_manager": {"hosts": {"manager-1": {}, "manager-2": {}}},
-            "instances": {"hosts": {"proxyhost-1": {}, "manager-1": {}, "manager-2": {}, "bitcoin-1": {}}},
+            "tier_manager": {"hosts": {f"manager-{number}": {} for number in (1, 2, 3)}},
+            "instances": {"hosts": dict.fromkeys(["proxyhost-1", "manager-1", "manager-2", "manager-3", "bitcoin-1"], {})},
         },
     }
 }
