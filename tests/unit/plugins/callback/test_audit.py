@@ -44,7 +44,9 @@ INVENTORY = {
         "vars": {"ansible_connection": "local", "ansible_become": True},
         "children": {
             "tier_manager": {"hosts": {f"manager-{number}": {} for number in (1, 2, 3)}},
-            "instances": {"hosts": dict.fromkeys(["proxyhost-1", "manager-1", "manager-2", "manager-3", "bitcoin-1"], {})},
+            "instances": {
+                "hosts": {key: {} for key in ["proxyhost-1", "manager-1", "manager-2", "manager-3", "bitcoin-1"]}
+            },
         },
     }
 }
