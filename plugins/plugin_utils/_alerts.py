@@ -58,7 +58,7 @@ RULES = {
         classes=("service",),
         sources=("bitcoin*",),
         pattern=r"Corrupted block database|LevelDB (read|write) failure|Corruption:|(Error|Failed to) (opening|loading|open|load) (the )?"
-        r"(block|coins|chainstate) ?(database|index|tree)|coin database inconsistencies",
+        r"(block|coins|chainstate) ?(database|index|tree)|Verification error: |Corrupt block found",
         per="source",
         quiet="1h",
     ),

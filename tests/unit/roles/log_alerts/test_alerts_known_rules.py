@@ -42,6 +42,12 @@ def teller(known_rules):
         ),
         (
             SERVICE,
+            "2026-11-30T07:20:39Z Verification error: coin database inconsistencies found (last 6 blocks, 9 good transactions before that)",
+            1,
+            "bitcoin-corrupt/manager-1/bitcoin-1",
+        ),
+        (
+            SERVICE,
             "Error: A fatal internal error occurred, see debug.log for details",
             1,
             "bitcoin-gives-up/manager-1/bitcoin-1",
@@ -93,6 +99,10 @@ def test_a_line_that_is_a_reason(teller, source, message, times, alert):
         (SERVICE, "2026-11-29T18:30:00Z UpdateTip: new best=00 height=7"),
         (SERVICE, "2026-11-29T18:30:00Z Opened LevelDB successfully"),
         (SERVICE, "2026-11-29T18:30:00Z Loading block index db: last block file = 0"),
+        (
+            SERVICE,
+            "2026-11-30T07:20:39Z Verification: No coin database inconsistencies in last 6 blocks (9 transactions)",
+        ),
         (SSHD, "Accepted publickey for root from 192.0.2.7 port 4711 ssh2: ED25519 SHA256:x"),
         (SYSTEMD, "Started app.service - An app."),
         (PULSE, "room / 90 % used, 700 MiB left"),
