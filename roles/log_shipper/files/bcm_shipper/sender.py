@@ -16,6 +16,9 @@ from bcm_shipper.progress import Ticket
 from bcm_shipper.records import Record
 from bcm_shipper.settings import Settings, directory
 
+# Seconds without an acknowledgement that are worth to be told: another broker has taken over by then what one has left.
+PATIENCE = 20.0
+
 
 class SetbackError(Exception):
     """It does not go on like this. All that is not acknowledged has to be sent again, by another client."""
@@ -105,6 +108,8 @@ class Sender:
         self.trouble = trouble or Trouble()
         # When something arrived last, since 1970.
         self.acknowledged = 0.0
+        # How many records wait to be acknowledged, and since when none of them was.
+        self.under_way, self.waiting_since = 0, 0.0
         self.producer = connect(settings, self.on_error)
 
     def on_error(self, error: Any) -> None:
@@ -114,6 +119,7 @@ class Sender:
 
     def send(self, record: Record, ticket: Ticket) -> None:
         def delivered(error: Any, _message: Any) -> None:
+            self.under_way, self.waiting_since = self.under_way - 1, time.monotonic()
             if error is not None:
                 self.failure = self.failure or f"topic {self.topics[record.kind]}: {error.str()}"
                 return
@@ -134,9 +140,15 @@ class Sender:
         except Exception as exc:
             # BufferError, or KafkaException after something fatal: neither is expected with so much room.
             raise SetbackError(f"the client does not take any more: {exc}") from exc
+        if not self.under_way:
+            self.waiting_since = time.monotonic()
+        self.under_way += 1
 
     def poll(self, seconds: float) -> None:
         self.producer.poll(seconds)
+        # A broker that answers and has too few others tries it again and again, which librdkafka takes for no error.
+        if self.under_way and not self.trouble.words and time.monotonic() - self.waiting_since > PATIENCE:
+            self.trouble.seen("Kafka acknowledges nothing, too few of its brokers have the lines")
         if self.failure:
             raise SetbackError(self.failure)
 

@@ -146,6 +146,8 @@ class FakeKafka:
     def __init__(self) -> None:
         self.arrived: list[tuple[str, str, bytes, int]] = []
         self.there = True
+        # The broker answers, and has too few others.
+        self.alone = False
         self.refuses: Callable[[str, bytes], str] = lambda topic, value: ""
         self.clients: list[FakeProducer] = []
 
@@ -165,6 +167,8 @@ class FakeProducer:
     def poll(self, _timeout: float) -> int:
         if not self.kafka.there:
             self.on_error(FakeError("3/3 brokers are down"))
+            return 0
+        if self.kafka.alone:
             return 0
         sent, self.under_way = self.under_way, []
         for topic, key, value, timestamp, delivered in sent:

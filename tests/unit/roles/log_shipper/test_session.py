@@ -13,7 +13,7 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from bcm_shipper import ledger, progress, session
+from bcm_shipper import ledger, progress, sender, session
 from bcm_shipper.sender import Sender, SetbackError, Trouble
 from bcm_shipper.session import Session
 
@@ -98,6 +98,25 @@ def test_what_is_not_acknowledged_is_sent_again_with_the_same_numbers(
     assert arrived(kafka) == ["one", "two", "three", "four", "three", "four"]
     assert numbers(kafka) == [1, 2, 3, 4, 3, 4]
     assert again.sender.trouble.words == ""
+
+
+def test_what_is_not_acknowledged_for_long_is_told_though_no_error_is_seen(
+    begin: Callable[..., Session], journal: Any, kafka: Any, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kafka.alone = True
+    journal.write("one")
+    one = begin()
+    work(one, clock)
+    assert one.sender.trouble.words == ""
+    monkeypatch.setattr(sender, "PATIENCE", -1.0)
+    work(one, clock)
+    assert one.sender.trouble.words.startswith("Kafka acknowledges nothing")
+    kafka.alone = False
+    work(one, clock)
+    assert (arrived(kafka), one.sender.trouble.words) == (["one"], "")
+    # Where nothing waits, nothing is missing.
+    work(one, clock)
+    assert one.sender.trouble.words == ""
 
 
 def test_who_cannot_remember_what_has_arrived_sends_nothing(
