@@ -114,7 +114,7 @@ def test_with_two_of_three_away_nothing_is_acknowledged_and_verify_names_it(
     assert wholes[0]["cause"]
     assert wholes[0]["hint"]
     # Whoever waits says so, a minute after it began to.
-    assert ("proxyhost-1", "Logs on their way to Kafka") in wrong or after["oldest"] <= 60
+    assert ("proxyhost-1", "Logs on their way to Kafka") in wrong or before["oldest"] <= 60
 
     bus.resume(*others)
     bus.caught_up("proxyhost-1")
