@@ -206,7 +206,7 @@ def test_it_grows_while_its_node_works(
     bridge = Watcher(large, "manager-1", f"ping -n -q -c 1 -W 2 {large.address('bitcoin-1', 'cluster')}")
     # LXD gives this one another MAC in the moment in which its server becomes a member.
     outside = large.ask("proxyhost-3", "ip", "-4", "route", "show", "default").split()[2]
-    gateway = Watcher(large, "proxyhost-3", f"ping -n -q -c 1 -W 2 {outside}")
+    gateway = Watcher(large, "proxyhost-3", f"timeout 2 bash -c '</dev/tcp/{outside}/53'")
     for watcher in (node, bridge, gateway):
         watcher.start()
     try:
