@@ -152,7 +152,6 @@ def test_one_becomes_three_while_lines_come_in(
     assert (again.status, again.changed) == (0, set())
 
 
-@pytest.mark.soak
 def test_a_broker_that_is_killed_costs_nothing(host: Host, instance: Callable[[str], Host]) -> None:
     third = instance("kafka-3")
     writing = begin_writing(4001, 6000, 20)
@@ -163,7 +162,6 @@ def test_a_broker_that_is_killed_costs_nothing(host: Host, instance: Callable[[s
     assert sorted(set(numbers(bus(host, "read", "log-reader", "logs.system")))) == list(range(1, 6001))
 
 
-@pytest.mark.soak
 def test_with_two_of_three_away_nothing_is_acknowledged(host: Host, instance: Callable[[str], Host]) -> None:
     others = [instance(name) for name in THREE[1:]]
     for other, name in zip(others, THREE[1:], strict=True):
@@ -228,7 +226,6 @@ def test_what_cannot_be_is_refused_before_anything_is_made(host: Host, refusal: 
     assert not host.file("/var/lib/bcm/sites/another").exists
 
 
-@pytest.mark.soak
 def test_what_one_broker_holds_alone_is_held_by_others_before_it_is_restarted(
     host: Host, converge: Callable[..., Run]
 ) -> None:
@@ -242,7 +239,6 @@ def test_what_one_broker_holds_alone_is_held_by_others_before_it_is_restarted(
     assert replicas(host) == {(3, 3)}
 
 
-@pytest.mark.soak
 def test_what_is_taken_away_keeps_its_data(
     host: Host, instance: Callable[[str], Host], converge: Callable[..., Run]
 ) -> None:

@@ -20,9 +20,6 @@ FILES = "/srv/connect/files"
 SECRETS = "/var/lib/bcm/sites/molkafka/secrets"
 CONFIG = "/etc/bcm/kafka-connect/config.json"
 
-# An option: a run of all parts has no time for it.
-pytestmark = pytest.mark.soak
-
 
 @pytest.fixture(scope="module")
 def host(instance: Callable[[str], Host]) -> Host:
