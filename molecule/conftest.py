@@ -28,14 +28,6 @@ from standing import LAB_DIR, LXD_ENV, Run, play  # noqa: E402
 PROJECT = "molecule"
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """A run of all tests leaves out what takes long; `tests/run soak rest` has it."""
-    if "BCM_BRIEF" in os.environ:
-        left_out = [item for item in items if item.get_closest_marker("soak")]
-        items[:] = [item for item in items if item not in left_out]
-        config.hook.pytest_deselected(items=left_out)
-
-
 class LXDBackend(BaseBackend):
     """Testinfra's way into an instance. Its backend "ansible" would start Ansible for every single command."""
 

@@ -182,7 +182,6 @@ def test_a_cluster_is_taken_apart_under_its_own_name_only(converge: Converge, in
     assert (again.status, again.changed) == (0, set())
 
 
-@pytest.mark.soak
 def test_a_server_that_works_grows_into_a_cluster(converge: Converge, instance: Instance) -> None:
     first, second, third = (instance(name) for name in NODES)
     made = converge("standalone.yml")
@@ -209,7 +208,6 @@ def test_a_server_that_works_grows_into_a_cluster(converge: Converge, instance: 
         assert instance(name).interface("bcmrack0").exists
 
 
-@pytest.mark.soak
 def test_it_is_told_what_runs_where(converge: Converge, tmp_path: Path) -> None:
     run = converge(f"{PLAYBOOKS}/cluster_info.yml", output=str(tmp_path / "info.txt"))
     assert run.status == 0
@@ -218,7 +216,6 @@ def test_it_is_told_what_runs_where(converge: Converge, tmp_path: Path) -> None:
     assert "project bcm-rack-1: tenant" in text.split("  node-10: ")[0]
 
 
-@pytest.mark.soak
 def test_an_instance_moves_with_what_is_on_its_volume(converge: Converge, instance: Instance) -> None:
     """From what a run leaves behind that was killed while it copied."""
     first, within = instance("node-1"), "project=bcm-rack-1"
