@@ -41,10 +41,10 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 
 systemctl reload nginx
 """
 OWN = f"mv /root/tls.crt /root/tls.key {TLS}/; systemctl reload nginx"
-# All but 3 of 100 parts of the 2 GiB that are declared.
+# All but 3 of 100 parts of the MiB that are declared.
 FULL = """
-used=$(du --summarize --block-size=1M --one-file-system /srv/registry | cut -f 1)
-fallocate --length "$((2048 * 97 / 100 - used))M" /srv/registry/e2e-full
+used=$(du --summarize --block-size=1M --one-file-system "$1" | cut -f 1)
+fallocate --length "$(($2 * 97 / 100 - used))M" "$1/e2e-full"
 """
 
 # Of one round, none hides another.
@@ -66,8 +66,13 @@ ROUNDS = [
                  ["systemctl", "start", "nginx"]),
         # Not the pool, which has room enough: the volume, whose file system says nothing of its limit.
         Breakage("manager-1", "Room on volume registry", "of /srv/registry is free",
-                 ["sh", "-ec", FULL], ["rm", "--force", "/srv/registry/e2e-full"]),
+                 ["sh", "-ec", FULL, "sh", "/srv/registry", "2048"], ["rm", "--force", "/srv/registry/e2e-full"]),
+        Breakage("manager-3", "Room on volume kafka", "of /srv/kafka is free",
+                 ["sh", "-ec", FULL, "sh", "/srv/kafka", "8192"], ["rm", "--force", "/srv/kafka/e2e-full"],
+                 seen=("sh", "-c", "kafka status | grep --quiet 'held: less than'")),
         # What others miss of these.
+        Breakage("manager-3", "Kafka's broker and controller 1003", "KiB of free space for its data", ["true"], ["true"]),
+        Breakage("manager-1", "Kafka as a whole", "1003", ["true"], ["true"]),
         Breakage("proxyhost-1", "Way out to the package mirror", "does not answer through", ["true"], ["true"]),
         Breakage("proxyhost-1", "Nothing of Docker Hub but through the caches", "does not answer through", ["true"], ["true"]),
         Breakage("proxyhost-1", "Address of the way out on gateway", "HTTP proxy does not answer on", ["true"], ["true"]),
