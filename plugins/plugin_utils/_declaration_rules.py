@@ -605,12 +605,11 @@ def _kafka_stack(data: Data, check: Check) -> None:
     brokers = data["tiers"][kafka["tier"]]["count"]
     least = _kafka.volume_minimum(kafka["topics"], brokers)
     if _sizes.to_bytes(kafka["volume_size"]) < least:
-        copies = _kafka.replicas(brokers)
         check.refuse(
             (*path, "volume_size"),
             kafka["volume_size"],
-            f"the topics hold up to {_gib(_kafka.topics_size(kafka['topics'], brokers))} on each of {brokers} brokers (size and a file more, "
-            f"times partitions, times {copies} replicas), and Kafka needs some for itself",
+            f"the topics hold up to {_gib(_kafka.topics_size(kafka['topics'], brokers))} on one of {brokers} brokers (size and a file more, "
+            f"times the partitions of which it has a replica), and Kafka needs some for itself",
             f"at least {_gib(least)}, or smaller topics",
         )
 

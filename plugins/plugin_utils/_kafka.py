@@ -109,13 +109,27 @@ def controllers(hosts: int) -> int:
     return min(CONTROLLERS, hosts - 1 + hosts % 2)
 
 
+def partitions_held(partitions: int, brokers: int) -> int:
+    """Return how many of so many partitions of a topic one of so many brokers holds at the most.
+
+    A partition is whole on each broker that has a replica of it. Kafka gives each partition of a new topic to the next brokers in turn, one
+    further each time (StripedReplicaPlacer): of as many as there are brokers each holds equally many, of the rest one may hold all that
+    it can.
+    """
+    rounds, rest = divmod(partitions, brokers)
+    return rounds * replicas(brokers) + min(rest, replicas(brokers))
+
+
 def topics_size(topics: Mapping[str, Mapping[str, Any]], brokers: int) -> int:
-    """Return how many bytes of TOPICS lie on each of so many brokers at the most."""
+    """Return how many bytes of TOPICS lie on one of so many brokers at the most, where they were made on so many.
+
+    Topics that were made when there were fewer brokers stay where they are: each of these holds what it held then.
+    """
     total = 0
     for topic in topics.values():
         size = _sizes.to_bytes(topic["size"])
-        total += (size + segment(size)) * topic["partitions"]
-    return -(-total * replicas(brokers) // brokers)
+        total += (size + segment(size)) * partitions_held(topic["partitions"], brokers)
+    return total
 
 
 def volume_minimum(topics: Mapping[str, Mapping[str, Any]], brokers: int) -> int:

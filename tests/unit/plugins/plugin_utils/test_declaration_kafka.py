@@ -126,12 +126,12 @@ def test_numbers_of_instances_are_one_of_a_kind(site):
         ),
         (
             kafka(volume_size="4GiB"),
-            "stacks.kafka.volume_size = 4GiB: the topics hold up to 5GiB on each of 3 brokers (size and a file more, times partitions, "
-            "times 3 replicas), and Kafka needs some for itself; allowed: at least 8GiB, or smaller topics",
+            "stacks.kafka.volume_size = 4GiB: the topics hold up to 5GiB on one of 3 brokers (size and a file more, "
+            "times the partitions of which it has a replica), and Kafka needs some for itself; allowed: at least 8GiB, or smaller topics",
         ),
         (
             kafka(topics={"big": {"size": "10GiB"}}),
-            "stacks.kafka.volume_size = 10GiB: the topics hold up to 35GiB on each",
+            "stacks.kafka.volume_size = 10GiB: the topics hold up to 35GiB on one",
         ),
         (
             kafka(topics={"mine": {"retention": "2w"}}),
@@ -190,8 +190,29 @@ def test_sizes_add_up():
     mib = 1024**2
     one_copy = (64 + 16) * 2 * mib + (1024 + 64) * mib
     assert _kafka.topics_size(topics, 3) == _kafka.topics_size(topics, 1) == one_copy
-    # Three copies on five brokers.
-    assert _kafka.topics_size(topics, 5) == -(-one_copy * 3 // 5)
+    # A partition is whole where it is: of three copies on five brokers one may have all of both.
+    assert _kafka.topics_size(topics, 5) == one_copy
+    many = {"a": {"size": "64MiB", "partitions": 12}}
+    assert _kafka.topics_size(many, 3) == (64 + 16) * 12 * mib
+    assert _kafka.topics_size(many, 5) == (64 + 16) * (2 * 3 + 2) * mib
+
+
+@pytest.mark.parametrize("brokers", [1, 2, 3, 4, 5, 6, 7])
+@pytest.mark.parametrize("partitions", [1, 2, 3, 4, 5, 6, 8, 12, 17])
+def test_no_broker_holds_more_partitions_than_is_reckoned(partitions, brokers):
+    """As Kafka deals them out, a round of as many partitions as brokers after the other."""
+    copies, worst = _kafka.replicas(brokers), 0
+    for start in range(brokers):
+        held = [0] * brokers
+        for partition in range(partitions):
+            # It shuffles them for each round but the first.
+            order = list(range(brokers))[:: -1 if partition // brokers % 2 else 1]
+            for replica in range(copies):
+                held[order[(start + partition + replica) % brokers]] += 1
+        worst = max(worst, *held)
+    assert worst <= _kafka.partitions_held(partitions, brokers)
+    # Where there is one round it is exact.
+    assert partitions > brokers or worst == _kafka.partitions_held(partitions, brokers)
 
 
 @pytest.mark.parametrize(
