@@ -22,6 +22,9 @@ VOLUME = {"name": "kafka", "path": "/srv/kafka"}
 
 # The first release in which a new controller joins the quorum by itself.
 OLDEST = (4, 2)
+# Of so many of its makers the role knows the keys, and of these releases it is known that another one has signed, by this key.
+SIGNERS = 2
+STRANGERS = {"4.2.0": "3F66597F0116FD68"}
 # As many replicas as a topic has where there are brokers enough, and as many controllers.
 REPLICAS = 3
 CONTROLLERS = 3
@@ -97,6 +100,11 @@ def segment(size: int) -> int:
 def replicas(brokers: int) -> int:
     """Return how many replicas a topic has."""
     return min(REPLICAS, brokers)
+
+
+def plain(topic: str) -> str:
+    """Return what the name of TOPIC is where dots and underscores are one: Kafka makes no second topic of which that is the same."""
+    return topic.replace(".", "_")
 
 
 def in_sync(brokers: int) -> int:

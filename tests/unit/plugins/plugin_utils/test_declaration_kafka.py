@@ -6,10 +6,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import yaml
 
 from ansible_collections.bcm.datacenter.plugins.plugin_utils import _kafka
 
+ROLES = Path(__file__).resolve().parents[4] / "roles"
+NODE = {"tiers": {"bitcoin": {}}, "chain": "regtest"}
 VOLUME = {"name": "kafka", "size": "10GiB", "path": "/srv/kafka", "options": {}}
 
 
@@ -66,6 +71,25 @@ def test_the_version_of_the_stack_comes_first(site):
     assert version({"versions": {"kafka": "4.3.0"}, **kafka(version="4.3.1")}) == "4.3.1"
 
 
+def test_a_release_whose_signer_is_named_may_be_any(site):
+    signer = {"name": "a", "fingerprint": "A" * 40}
+    found = site({"versions": {"kafka": "4.2.0"}, **kafka(signers=[signer])})
+    assert found.variables["bcm_stacks"]["kafka"]["version"] == "4.2.0"
+    # Of two that are declared, that of the stack counts.
+    assert site({"versions": {"kafka": "4.2.0"}, **kafka(version="4.3.0", signatures=2)})
+
+
+def test_who_is_known_to_the_role_is_counted():
+    text = (ROLES / "kafka/vars/main.yml").read_text()
+    maker = yaml.safe_load(text)["kafka__maker"]
+    assert len(maker["signers"]) == _kafka.SIGNERS
+    assert maker["downloads"] == _kafka.DOWNLOADS
+    for version, key in _kafka.STRANGERS.items():
+        assert version in text
+        assert key in text
+        assert not [fingerprint for fingerprint in maker["signers"].values() if fingerprint.endswith(key)]
+
+
 @pytest.mark.parametrize(
     ("settings", "memory"),
     [
@@ -110,6 +134,35 @@ def test_numbers_of_instances_are_one_of_a_kind(site):
         (
             kafka(signatures=2, signers=[{"name": "a", "fingerprint": "A" * 40}]),
             "stacks.kafka.signatures = 2: there are 1 signers",
+        ),
+        (
+            kafka(signatures=3),
+            "stacks.kafka.signatures = 3: the role knows 2 of its makers by their keys; allowed: at most 2, or more in signers",
+        ),
+        (
+            kafka(version="4.2.0"),
+            "stacks.kafka.version = 4.2.0: is signed by somebody whom the role does not know, with the key 3F66597F0116FD68; "
+            "allowed: another release, or that signer in stacks.kafka.signers",
+        ),
+        ({"versions": {"kafka": "4.2.0"}}, "versions.kafka = 4.2.0: is signed by somebody whom the role does not know"),
+        *(
+            (
+                {"stacks": {"kafka": {key: "bitcoin"}, "bitcoin": {}}, **NODE},
+                f"stacks.kafka.{key} = bitcoin: leaves all its memory to its node; allowed: manager",
+            )
+            for key in ("tier", "controllers")
+        ),
+        (
+            {"stacks": {"kafka": {"tier": "buss"}, "bitcoin": {}}, **NODE},
+            "stacks.kafka.tier = buss: is no tier of this site; allowed: manager",
+        ),
+        (
+            kafka(topics={"logs_system": {}}),
+            "stacks.kafka.topics.logs_system: is logs.system to Kafka, to which dots and underscores are one; allowed: a name that differs in more",
+        ),
+        (
+            kafka(topics={"my.own_topic": {}, "my_own.topic": {}}),
+            "stacks.kafka.topics.my_own.topic: is my.own_topic to Kafka, to which dots and underscores are one; ",
         ),
         (
             {"tiers": {"manager": {"size": {"memory": "768MiB"}}}},
