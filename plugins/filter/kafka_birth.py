@@ -16,8 +16,8 @@ name: kafka_birth
 short_description: IDs for a new cluster of Kafka
 version_added: 0.1.0
 description:
-  - Makes the ID of a cluster and those of the directories of its first controllers, other ones each time. Keep the result once, and read it
-    ever after.
+  - Makes the ID of a cluster and those of the directories of its first controllers, other ones each time, and names its first brokers. Keep
+    the result once, and read it ever after.
 options:
   _input:
     description: Members, as of P(bcm.datacenter.kafka_members#filter).
@@ -41,7 +41,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: C(id) and C(controllers), by name each with C(id), C(dns) and C(directory), as JSON.
+  description: C(id), C(brokers), their names, and C(controllers), by name each with C(id), C(dns) and C(directory), as JSON.
   type: str
 """
 

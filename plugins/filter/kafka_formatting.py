@@ -19,6 +19,7 @@ description:
   - Holds what is known of the members of a cluster against what is on their volumes. A member that never had data is formatted. One that
     had data and has none is a problem, unless it is named as the one that may begin with nothing.
   - A volume of another cluster, of another node or with another directory ID is a problem, whoever is named.
+  - So it is where none of the controllers, or none of the brokers, that the cluster began with is a member any more.
 options:
   _input:
     description: Members, as of P(bcm.datacenter.kafka_members#filter).

@@ -131,6 +131,11 @@ class Cluster:
             for name, entries in found.items()
         }
 
+    def topics_in_force(self, names: t.Sequence[str], key: str) -> dict[str, str]:
+        """By topic, the value of a setting that is in force there: its own, or else that of the brokers."""
+        found = self._configs([ConfigResource("topic", name) for name in names])
+        return {name: entries[key].value for name, entries in found.items() if key in entries}
+
     def broker_settings(self, ids: t.Sequence[int], keys: t.Sequence[str]) -> dict[int, dict[str, str]]:
         """The settings that are in force on brokers, wherever they come from."""
         shown: dict[int, dict[str, str]] = {}

@@ -17,6 +17,8 @@ from ansible_collections.bcm.datacenter.plugins.module_utils._kafka_topic import
 SILENT_MS = 10_000
 # So many records behind it is on its way, and no more: some are written every second.
 BEHIND = 200
+# The setting that says how many replicas must have what is acknowledged. A topic may have a value of its own.
+IN_SYNC = "min.insync.replicas"
 
 
 class Vote(t.NamedTuple):
@@ -36,6 +38,9 @@ class Expected:
     brokers: tuple[int, ...] = ()
     controllers: tuple[int, ...] = ()
     settings: tuple[tuple[str, str], ...] = ()
+    # Of each topic: as many replicas, and of those so many that must have what is acknowledged.
+    replicas: int = 0
+    in_sync: int = 0
     # Who may be away: what follows from that is no finding.
     apart_from: tuple[int, ...] = ()
 
@@ -134,6 +139,18 @@ def setting_findings(found: t.Mapping[int, t.Mapping[str, str]], expected: Expec
         if others:
             said = ", ".join(f"{has} on broker {number}" for number, has in sorted(others.items()))
             findings.append(f"{key} is {said}, and should be {value}")
+    return findings
+
+
+def topic_findings(topics: t.Sequence[Topic], in_force: t.Mapping[str, str], expected: Expected) -> list[str]:
+    """Which topics would lose what others would not. IN_FORCE says of each how many replicas must have what is acknowledged there."""
+    findings = []
+    few = [f"{one.name} ({one.replicas})" for one in topics if one.replicas < expected.replicas]
+    if few:
+        findings.append(f"{_some(few)} has fewer replicas than {expected.replicas}")
+    low = [f"{name} ({value})" for name, value in sorted(in_force.items()) if int(value) < expected.in_sync]
+    if low:
+        findings.append(f"{IN_SYNC} of {_some(low)} is lower than {expected.in_sync}")
     return findings
 
 

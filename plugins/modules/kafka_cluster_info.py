@@ -11,7 +11,8 @@ short_description: Ask a Kafka how it is as a whole
 version_added: 0.1.0
 description:
   - Says which brokers are there, who of the controllers has a vote and follows, which partitions have fewer replicas in sync than they should,
-    and whether settings are in force as they should. It changes nothing.
+    which topics have fewer replicas at all, or acknowledge what fewer of them have, and whether settings are in force as they should. It
+    changes nothing.
   - A Kafka that does not answer is a result, not a failure of the module.
 extends_documentation_fragment:
   - bcm.datacenter.kafka
@@ -33,15 +34,31 @@ options:
     description: Settings that must be in force on every broker, wherever they come from.
     type: dict
     default: {}
+  replication_factor:
+    description: Each topic must have at least so many replicas, those that Kafka has for itself too. V(0) is any number.
+    type: int
+    default: 0
+  min_insync_replicas:
+    description:
+      - In each topic at least so many replicas must have what is acknowledged, those that Kafka has for itself too. V(0) is any number.
+      - What counts is what is in force for the topic. A value of its own comes before that of the brokers, of which O(config) is about.
+    type: int
+    default: 0
   apart_from:
     description: IDs of members that may be away. What follows from that is no finding.
     type: list
     elements: int
     default: []
   quorum:
-    description: Whether to ask about controllers, which takes Kafka's own tool and some seconds. They are not asked where something else is wrong.
+    description: Whether to ask about controllers, which takes Kafka's own tool and some seconds.
     type: bool
     default: true
+  waiting:
+    description:
+      - Whether somebody asks again and again until nothing is wrong. Controllers are asked only where all else is well then, for Kafka's own
+        tool costs the machine a Java each time.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -53,6 +70,7 @@ EXAMPLES = r"""
     key_path: /etc/bcm/kafka/admin/admin.pem
     brokers: [1001, 1002, 1003]
     controllers: [1001, 1002, 1003]
+    waiting: true
   register: bus
   until: bus.ready
   retries: 60
@@ -112,12 +130,15 @@ from ansible_collections.bcm.datacenter.plugins.module_utils._kafka_client impor
     require_library,
 )
 from ansible_collections.bcm.datacenter.plugins.module_utils._kafka_cluster import (
+    IN_SYNC,
     Expected,
+    Vote,
     broker_findings,
     holdings,
     note,
     read_votes,
     setting_findings,
+    topic_findings,
     vote_findings,
 )
 
@@ -127,31 +148,64 @@ def expected_of(params: dict[str, t.Any]) -> Expected:
         tuple(params["brokers"]),
         tuple(params["controllers"]),
         tuple((key, str(value)) for key, value in sorted(params["config"].items())),
+        params["replication_factor"],
+        params["min_insync_replicas"],
         tuple(params["apart_from"]),
     )
 
 
 def look(module: AnsibleModule, result: dict[str, t.Any]) -> list[str]:
-    """Fill RESULT, and return what is wrong."""
+    """Fill RESULT, and return what is wrong. What cannot be told is wrong too, and hides nothing else.
+
+    :raises KafkaError: no broker answers.
+    """
     expected = expected_of(module.params)
     cluster = Cluster(module.params)
     brokers, topics = cluster.read()
     result.update(reachable=True, brokers=holdings(brokers, topics))
     findings = broker_findings(brokers, topics, expected)
-    if expected.settings:
-        settings = cluster.broker_settings(sorted(brokers), [key for key, _value in expected.settings])
-        result["config"] = {str(number): found for number, found in settings.items()}
-        findings += setting_findings(settings, expected)
-    votes = []
-    if module.params["quorum"] and not findings:
-        code, out, err = module.run_command([*module.params["tool"], "quorum", "describe", "--replication"])
-        if code:
-            return [f"the controllers could not be asked: {(err or out).strip()[-300:]}"]
-        votes = read_votes(out)
+
+    def settings() -> list[str]:
+        found = cluster.broker_settings(sorted(brokers), [key for key, _value in expected.settings])
+        result["config"] = {str(number): values for number, values in found.items()}
+        return setting_findings(found, expected)
+
+    def of_topics() -> list[str]:
+        names = [topic.name for topic in topics] if expected.in_sync else []
+        return topic_findings(topics, cluster.topics_in_force(names, IN_SYNC), expected)
+
+    def controllers() -> list[str]:
+        votes = ask_controllers(module)
         result["votes"] = [vote._asdict() for vote in votes]
-        findings = vote_findings(votes, expected)
-    result["note"] = note(brokers, votes)
+        result["note"] = note(brokers, votes)
+        return vote_findings(votes, expected)
+
+    result["note"] = note(brokers, [])
+    if expected.settings:
+        findings += told(settings)
+    findings += told(of_topics)
+    if module.params["quorum"] and not (findings and module.params["waiting"]):
+        findings += told(controllers)
     return findings
+
+
+def told(ask: t.Callable[[], list[str]]) -> list[str]:
+    """What ASK finds, or why it cannot tell."""
+    try:
+        return ask()
+    except (KafkaError, ValueError, LookupError) as exc:
+        return [str(exc)]
+
+
+def ask_controllers(module: AnsibleModule) -> list[Vote]:
+    argv = [*module.params["tool"], "quorum", "describe", "--replication"]
+    try:
+        code, out, err = module.run_command(argv, handle_exceptions=False)
+    except OSError as exc:
+        raise KafkaError(f"the controllers could not be asked: {exc}") from exc
+    if code:
+        raise KafkaError(f"the controllers could not be asked: {(err or out).strip()[-300:]}")
+    return read_votes(out)
 
 
 def main() -> None:
@@ -162,8 +216,11 @@ def main() -> None:
             "brokers": {"type": "list", "elements": "int", "default": []},
             "controllers": {"type": "list", "elements": "int", "default": []},
             "config": {"type": "dict", "default": {}},
+            "replication_factor": {"type": "int", "default": 0},
+            "min_insync_replicas": {"type": "int", "default": 0},
             "apart_from": {"type": "list", "elements": "int", "default": []},
             "quorum": {"type": "bool", "default": True},
+            "waiting": {"type": "bool", "default": False},
         },
         required_together=REQUIRED_TOGETHER,
         supports_check_mode=True,
@@ -172,7 +229,7 @@ def main() -> None:
     result: dict[str, t.Any] = {"reachable": False, "note": "", "brokers": [], "votes": [], "config": {}}
     try:
         findings = look(module, result)
-    except (KafkaError, ValueError, LookupError) as exc:
+    except KafkaError as exc:
         findings = [str(exc)]
     module.exit_json(changed=False, ready=not findings, reason="; ".join(findings), **result)
 

@@ -67,16 +67,17 @@ class Implementation:
     chains: tuple[str, ...]
     role: str | None  # which role runs it; None: to come
     downloads: str | None  # where its maker publishes releases
+    signers: int  # of how many of its builders the role knows the keys
 
 
 IMPLEMENTATIONS = {
     "bitcoin-core": Implementation(
-        ("mainnet", "testnet4", "signet", "regtest"), "bitcoin_node", "https://bitcoincore.org/bin"
+        ("mainnet", "testnet4", "signet", "regtest"), "bitcoin_node", "https://bitcoincore.org/bin", 12
     ),
     "bitcoin-knots": Implementation(
-        ("mainnet", "testnet4", "signet", "regtest"), "bitcoin_node", "https://bitcoinknots.org/files"
+        ("mainnet", "testnet4", "signet", "regtest"), "bitcoin_node", "https://bitcoinknots.org/files", 5
     ),
-    "btcd": Implementation(("mainnet", "testnet4", "signet", "regtest", "simnet"), None, None),
+    "btcd": Implementation(("mainnet", "testnet4", "signet", "regtest", "simnet"), None, None, 0),
 }
 
 # Room for indexes on mainnet in 2026, as operators report it, rounded up; scaled to other chains by the size of their

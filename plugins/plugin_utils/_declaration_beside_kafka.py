@@ -32,6 +32,21 @@ def topics_exist(kafka: Data, rights: Mapping[str, Any], path: KeyPath, check: C
                 check.refuse((*path, key, position), topic, problem, ", ".join(kafka["topics"]))
 
 
+def able_tiers(data: Data, check: Check) -> list[str]:
+    """Return the tiers on whose instances Kafka and what stands beside it can be."""
+    bitcoin = data["stacks"]["bitcoin"] if check.sound(("stacks", "bitcoin", "tier")) else None
+    return [name for name in data["tiers"] if name != "proxyhost" and not (bitcoin and bitcoin["tier"] == name)]
+
+
+def unable(data: Data, tier: str, able: list[str]) -> str:
+    """Return why TIER is none of those that are ABLE."""
+    if tier == "proxyhost":
+        return "runs no Docker"
+    if tier in data["tiers"]:
+        return "leaves all its memory to its node"
+    return f"is no tier of this site{suggestion(tier, able)}"
+
+
 def _beside(data: Mapping[str, Any]) -> dict[str, Data]:
     """The stacks beside Kafka that are declared."""
     return {stack: data["stacks"][stack] for stack in STACKS if data["stacks"][stack]}
@@ -39,8 +54,7 @@ def _beside(data: Mapping[str, Any]) -> dict[str, Data]:
 
 def places(data: Data, check: Check) -> None:
     """Where they are, and whether there is room for them."""
-    kafka, bitcoin = data["stacks"]["kafka"], data["stacks"]["bitcoin"]
-    able = [name for name in data["tiers"] if name != "proxyhost" and not (bitcoin and bitcoin["tier"] == name)]
+    kafka, able = data["stacks"]["kafka"], able_tiers(data, check)
     for stack, settings in _beside(data).items():
         path: KeyPath = ("stacks", stack)
         if not kafka["enabled"]:
@@ -51,14 +65,7 @@ def places(data: Data, check: Check) -> None:
             continue
         tier, workers = settings["tier"], settings.get("workers", 1)
         if tier not in able:
-            problem = (
-                "runs no Docker"
-                if tier == "proxyhost"
-                else "leaves all its memory to its node"
-                if tier in data["tiers"]
-                else f"is no tier of this site{suggestion(tier, able)}"
-            )
-            check.refuse((*path, "tier"), tier, problem, ", ".join(able))
+            check.refuse((*path, "tier"), tier, unable(data, tier, able), ", ".join(able))
         elif workers and workers > data["tiers"][tier]["count"]:
             count = data["tiers"][tier]["count"]
             if stack == "connect" and count:
@@ -93,10 +100,29 @@ def _memory(data: Data, tier: str, check: Check) -> None:
     )
 
 
+def _archive(connect: Data, check: Check) -> None:
+    """Its volume has room for what is there while a file is compressed."""
+    path: KeyPath = ("stacks", "connect")
+    if not _kafka_stacks.archives(connect) or not check.sound((*path, "archive"), (*path, "volume_size")):
+        return
+    size, volume = connect["archive"]["file_size"], connect["volume_size"]
+    least = _kafka_stacks.archive_volume(_sizes.to_bytes(size), _kafka_stacks.CONNECT_FREE)
+    if _sizes.to_bytes(volume) < least:
+        # Whoever turns it around finds the largest.
+        most = _sizes.to_bytes(volume) // 2 - _kafka_stacks.CONNECT_FREE
+        check.refuse(
+            (*path, "archive", "file_size"),
+            size,
+            f"a volume of {volume} leaves no room for two such files beside what must be free",
+            f"at most {_sizes.to_text(most)}, or stacks.connect.volume_size of at least {_sizes.to_text(least)}",
+        )
+
+
 def connectors(data: Data, check: Check) -> None:
     connect, kafka = data["stacks"]["connect"], data["stacks"]["kafka"]
     if not connect or not kafka["enabled"]:
         return
+    _archive(connect, check)
     for name in _kafka_stacks.CONNECT_TOPICS:
         if name in kafka["topics"]:
             path: KeyPath = ("stacks", "kafka", "topics", name)
@@ -109,9 +135,19 @@ def connectors(data: Data, check: Check) -> None:
             check.refuse(path, None, "is the site's own", "another name", shows_value=False)
         topics_exist(kafka, settings, path, check)
         config = (*path, "config")
-        if "connector.class" not in settings["config"]:
+        kind = settings["config"].get("connector.class")
+        if kind is None:
             check.refuse(
                 (*config, "connector.class"), None, "is missing", "the name of a class, in full", shows_value=False
+            )
+        elif kind.endswith("SinkConnector") and not settings["reads"]:
+            problem = "are none, and a sink has nothing to do without them"
+            check.refuse((*path, "reads"), None, problem, ", ".join(kafka["topics"]), shows_value=False)
+        file = settings["config"].get("file")
+        if file and _kafka_stacks.archives(connect) and _kafka_stacks.is_archive_file(file):
+            problem = "belongs to the archive of the topic audit, which gives such files other names and removes them"
+            check.refuse(
+                (*config, "file"), file, problem, f"another name, such as {_kafka_stacks.CONNECT_FILES}/{name}.txt"
             )
         for key, value in settings["config"].items():
             if key in _kafka_stacks.OWN_SETTINGS:

@@ -506,9 +506,20 @@ def _bitcoin(data: Data, check: Check) -> None:
                 f"an instance of its tier has {memory} MiB of memory, and the node needs some beside its cache",
                 f"at most {memory * 3 // 4}, or more memory in tiers.{bitcoin['tier']}.size",
             )
-    signers, wanted = bitcoin["signers"], bitcoin["signatures"]
-    if check.sound((*path, "signers"), (*path, "signatures")) and signers and wanted and wanted > len(signers):
+    if check.sound((*path, "implementation")):
+        _signatures(bitcoin, _chains.IMPLEMENTATIONS[bitcoin["implementation"]].signers, path, check)
+
+
+def _signatures(stack: Data, known: int, path: KeyPath, check: Check) -> None:
+    """No more must have signed than there are who can: those that STACK names, or else so many whom its role knows."""
+    signers, wanted = stack["signers"], stack["signatures"]
+    if not check.sound((*path, "signers"), (*path, "signatures")) or not wanted:
+        return
+    if signers and wanted > len(signers):
         check.refuse((*path, "signatures"), wanted, f"there are {len(signers)} signers", f"at most {len(signers)}")
+    elif not signers and wanted > known:
+        problem = f"the role knows {known} of its makers by their keys"
+        check.refuse((*path, "signatures"), wanted, problem, f"at most {known}, or more in signers")
 
 
 def _bitcoin_volume(data: Data, check: Check) -> None:
@@ -571,11 +582,9 @@ def _kafka_places(data: Data, check: Check) -> None:
         path = ("stacks", "kafka", key)
         if not kafka["enabled"] or not check.sound(path, ("tiers",)) or kafka[key] is None:
             continue
-        tier = kafka[key]
-        able = [name for name in data["tiers"] if name != "proxyhost"]
+        tier, able = kafka[key], _declaration_beside_kafka.able_tiers(data, check)
         if tier not in able:
-            problem = "runs no Docker" if tier == "proxyhost" else f"is no tier of this site{suggestion(tier, able)}"
-            check.refuse(path, tier, problem, ", ".join(able))
+            check.refuse(path, tier, _declaration_beside_kafka.unable(data, tier, able), ", ".join(able))
         elif data["tiers"][tier]["count"] == 0:
             check.refuse(("tiers", tier, "count"), 0, "the stack kafka has nowhere to run", "at least 1")
 
@@ -594,9 +603,13 @@ def _kafka_stack(data: Data, check: Check) -> None:
     for at, version in versions.items():
         if version and check.sound(at) and _kafka.release(version) < _kafka.OLDEST:
             check.refuse(at, version, "is too old: its controllers do not join by themselves", "4.2 or later")
-    signers, wanted = kafka["signers"], kafka["signatures"]
-    if signers and wanted and wanted > len(signers):
-        check.refuse((*path, "signatures"), wanted, f"there are {len(signers)} signers", f"at most {len(signers)}")
+    at = (*path, "version") if kafka["version"] else ("versions", "kafka")
+    key = _kafka.STRANGERS.get(versions[at] or "")
+    if key and not kafka["signers"]:
+        problem = f"is signed by somebody whom the role does not know, with the key {key}"
+        check.refuse(at, versions[at], problem, "another release, or that signer in stacks.kafka.signers")
+    _signatures(kafka, _kafka.SIGNERS, path, check)
+    _topic_names(data, check)
     for name, rights in kafka["clients"].items():
         client = (*path, "clients", name)
         if name in (*_kafka.CLIENTS, _kafka.NODE, _kafka.ADMIN, *_kafka_stacks.PRINCIPALS):
@@ -605,14 +618,26 @@ def _kafka_stack(data: Data, check: Check) -> None:
     brokers = data["tiers"][kafka["tier"]]["count"]
     least = _kafka.volume_minimum(kafka["topics"], brokers)
     if _sizes.to_bytes(kafka["volume_size"]) < least:
-        copies = _kafka.replicas(brokers)
         check.refuse(
             (*path, "volume_size"),
             kafka["volume_size"],
-            f"the topics hold up to {_gib(_kafka.topics_size(kafka['topics'], brokers))} on each of {brokers} brokers (size and a file more, "
-            f"times partitions, times {copies} replicas), and Kafka needs some for itself",
+            f"the topics hold up to {_gib(_kafka.topics_size(kafka['topics'], brokers))} on one of {brokers} brokers (size and a file more, "
+            f"times the partitions of which it has a replica), and Kafka needs some for itself",
             f"at least {_gib(least)}, or smaller topics",
         )
+
+
+def _topic_names(data: Data, check: Check) -> None:
+    topics = data["stacks"]["kafka"]["topics"]
+    own = {*_kafka.TOPICS, *_kafka_stacks.topics(data["stacks"])}
+    first: dict[str, str] = {}
+    # The site's own topics are called what they are called.
+    for name in sorted({**topics, **dict.fromkeys(own)}, key=lambda name: name not in own):
+        other = first.setdefault(_kafka.plain(name), name)
+        if other != name:
+            problem = f"is {other} to Kafka, to which dots and underscores are one"
+            path: KeyPath = ("stacks", "kafka", "topics", name)
+            check.refuse(path, None, problem, "a name that differs in more", shows_value=False)
 
 
 def _alert_rules(data: Data, check: Check) -> None:

@@ -22,6 +22,9 @@ VOLUME = {"name": "kafka", "path": "/srv/kafka"}
 
 # The first release in which a new controller joins the quorum by itself.
 OLDEST = (4, 2)
+# Of so many of its makers the role knows the keys, and of these releases it is known that another one has signed, by this key.
+SIGNERS = 2
+STRANGERS = {"4.2.0": "3F66597F0116FD68"}
 # As many replicas as a topic has where there are brokers enough, and as many controllers.
 REPLICAS = 3
 CONTROLLERS = 3
@@ -99,6 +102,11 @@ def replicas(brokers: int) -> int:
     return min(REPLICAS, brokers)
 
 
+def plain(topic: str) -> str:
+    """Return what the name of TOPIC is where dots and underscores are one: Kafka makes no second topic of which that is the same."""
+    return topic.replace(".", "_")
+
+
 def in_sync(brokers: int) -> int:
     """Return how many replicas must have a line before it is acknowledged: of three, one may be lost, and nothing stops."""
     return max(1, replicas(brokers) - 1)
@@ -109,13 +117,27 @@ def controllers(hosts: int) -> int:
     return min(CONTROLLERS, hosts - 1 + hosts % 2)
 
 
+def partitions_held(partitions: int, brokers: int) -> int:
+    """Return how many of so many partitions of a topic one of so many brokers holds at the most.
+
+    A partition is whole on each broker that has a replica of it. Kafka gives each partition of a new topic to the next brokers in turn, one
+    further each time (StripedReplicaPlacer): of as many as there are brokers each holds equally many, of the rest one may hold all that
+    it can.
+    """
+    rounds, rest = divmod(partitions, brokers)
+    return rounds * replicas(brokers) + min(rest, replicas(brokers))
+
+
 def topics_size(topics: Mapping[str, Mapping[str, Any]], brokers: int) -> int:
-    """Return how many bytes of TOPICS lie on each of so many brokers at the most."""
+    """Return how many bytes of TOPICS lie on one of so many brokers at the most, where they were made on so many.
+
+    Topics that were made when there were fewer brokers stay where they are: each of these holds what it held then.
+    """
     total = 0
     for topic in topics.values():
         size = _sizes.to_bytes(topic["size"])
-        total += (size + segment(size)) * topic["partitions"]
-    return -(-total * replicas(brokers) // brokers)
+        total += (size + segment(size)) * partitions_held(topic["partitions"], brokers)
+    return total
 
 
 def volume_minimum(topics: Mapping[str, Mapping[str, Any]], brokers: int) -> int:

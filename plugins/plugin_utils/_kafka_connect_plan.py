@@ -17,7 +17,7 @@ from ansible_collections.bcm.datacenter.plugins.plugin_utils import _kafka, _kaf
 from ansible_collections.bcm.datacenter.plugins.plugin_utils._kafka_plan import Checker, PlanError
 
 # Where things are in the container.
-ETC, DATA = "/etc/kafka-connect", "/data/files"
+ETC, DATA = "/etc/kafka-connect", _kafka_stacks.CONNECT_FILES
 PORT = 8083
 # Of a worker's memory this part is Java's heap.
 HEAP_SHARE = 1, 2
@@ -144,12 +144,13 @@ def _check_archive(declared: Mapping[str, Any], volume: int, free: int, check: C
         check.refuse("archive.topic", declared["topic"], "is not the name of a topic", "small letters, digits, dots")
     if declared.get("keep") and not RETENTION.match(str(declared["keep"])):
         check.refuse("archive.keep", declared["keep"], "is not a time", "hours or days, such as 36h or 90d")
-    if volume and volume < 2 * (_sizes.to_bytes(declared["file_size"]) + free):
+    least = _kafka_stacks.archive_volume(_sizes.to_bytes(declared["file_size"]), free)
+    if volume and volume < least:
         check.refuse(
             "volume_size",
             _sizes.to_text(volume),
             "leaves no room for two files of the archive beside what must be free",
-            f"at least {_sizes.to_text(2 * (_sizes.to_bytes(declared['file_size']) + free))}, or a smaller archive.file_size",
+            f"at least {_sizes.to_text(least)}, or a smaller archive.file_size",
         )
 
 

@@ -261,12 +261,13 @@ def new_id() -> str:
 
 
 def birth(members: Sequence[Member]) -> str:
-    """What a cluster that begins with MEMBERS is known by for ever: its ID, and the directory of each of its first controllers."""
+    """What a cluster that begins with MEMBERS is known by for ever: its ID, its brokers, and the directory of each of its controllers."""
     controllers = {
         member["name"]: {"id": member["id"], "dns": member["dns"], "directory": new_id()}
         for member in of_role(members, "controller")
     }
-    return json.dumps({"id": new_id(), "controllers": controllers}, sort_keys=True)
+    brokers = [member["name"] for member in of_role(members, "broker")]
+    return json.dumps({"id": new_id(), "brokers": brokers, "controllers": controllers}, sort_keys=True)
 
 
 def read_meta(text: str) -> dict[str, str]:
@@ -291,6 +292,23 @@ def _stranger(member: Member, meta: Mapping[str, str], cluster: Mapping[str, Any
     return ""
 
 
+def _moved(members: Sequence[Member], cluster: Mapping[str, Any]) -> str:
+    """Why MEMBERS cannot be those of CLUSTER, empty if they can: of its first controllers, or brokers, not one is there any more.
+
+    What has a vote is asked by those that come, and what holds lines hands them over: nobody would.
+    """
+    names = {member["name"] for member in members}
+    began = [
+        first for role in ("brokers", "controllers") if (first := list(cluster.get(role, ()))) and not names & {*first}
+    ]
+    if not began:
+        return ""
+    return (
+        f"the cluster began on {', '.join(dict.fromkeys(name for first in began for name in first))}, none of which is declared any more. "
+        "Kafka cannot be moved: declare it as it was, or make the cluster anew"
+    )
+
+
 def formatting(
     members: Sequence[Member],
     cluster: Mapping[str, Any],
@@ -304,6 +322,10 @@ def formatting(
     FOUND has the text of ``meta`` and whether the volume is ``empty``. REJOIN names the one member that may begin with nothing although
     it had data.
     """
+    moved = _moved(members, cluster)
+    if moved:
+        # Of each member by itself nothing is worth saying then.
+        return {"problems": [moved], "format": {}, "note": []}
     problems, format_, note = [], {}, []
     if rejoin and rejoin not in {member["name"] for member in members}:
         problems.append(

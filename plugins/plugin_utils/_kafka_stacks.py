@@ -10,6 +10,7 @@ Each has a name of its own in Kafka, topics of its own there if it needs any, an
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ CONNECT = "kafka-connect"
 CONNECT_VOLUME = {"name": "connect", "path": "/srv/connect"}
 # Beside its heap a worker holds what it has just read.
 CONNECT_MEMORY_LEAST = 384 * MIB
+# Where that is in its container, and what stays free on it, as the role has it by default.
+CONNECT_FILES = "/data/files"
+CONNECT_FREE = 256 * MIB
 # What Connect keeps in Kafka, with as many partitions. Of connectors' settings there is one by its design.
 CONNECT_TOPICS = {"connect-configs": 1, "connect-offsets": 5, "connect-status": 3}
 # The connector that every Connect has unless it is told not to: the audit log as files.
@@ -79,6 +83,19 @@ def worker_indexes(stacks: Stacks, tier: str) -> range:
 def archives(connect: Declared) -> bool:
     """Whether it writes the audit log into files."""
     return bool(connect["archive"]["enabled"])
+
+
+def archive_volume(file_size: int, free: int) -> int:
+    """Return how large the volume of an archive with files of FILE_SIZE must be, of which so much stays FREE: a file is there twice for a while."""
+    return 2 * (file_size + free)
+
+
+def is_archive_file(path: str) -> bool:
+    """Return whether a worker's file at PATH would be one of the archive's, which renames and removes what is called so."""
+    folder, name = posixpath.split(posixpath.normpath(path))
+    return folder == CONNECT_FILES and name.startswith(
+        (f"{ARCHIVE_TOPIC}.jsonl", f"{ARCHIVE_TOPIC}-", f".{ARCHIVE_TOPIC}.")
+    )
 
 
 def topics(stacks: Stacks) -> dict[str, dict[str, Any]]:

@@ -233,10 +233,17 @@ def test_what_one_broker_holds_alone_is_held_by_others_before_it_is_restarted(
     alone = {"version": 1, "partitions": [{"topic": "alerts", "partition": 0, "replicas": [1001]}]}
     host.check_output("echo %s | kafka reassign --reassignment-json-file @stdin --execute", json.dumps(alone))
     wait_for("one replica", lambda: (1, 1) in replicas(host), 60)
+    host.check_output(
+        "kafka configs --entity-type topics --entity-name alerts --alter --add-config min.insync.replicas=1"
+    )
+    (said,) = converge("look.yml").failures
+    assert "alerts (1) has fewer replicas than 3; min.insync.replicas of alerts (1) is lower than 2" in said
     run = converge(scenario_brokers=THREE, kafka_options={"num.replica.fetchers": "2"})
     assert run.status == 0, run.text[-3000:]
     assert "bcm.datacenter.kafka : Give them more replicas" in {task for _host, task in run.changed}
     assert replicas(host) == {(3, 3)}
+    looked = converge("look.yml")
+    assert looked.status == 0, looked.failures
 
 
 def test_what_is_taken_away_keeps_its_data(

@@ -16,6 +16,7 @@ from ansible_collections.bcm.datacenter.plugins.module_utils._kafka_cluster impo
     note,
     read_votes,
     setting_findings,
+    topic_findings,
     vote_findings,
 )
 from ansible_collections.bcm.datacenter.plugins.module_utils._kafka_topic import Partition, Topic
@@ -121,6 +122,19 @@ def test_settings_that_are_not_in_force():
     found = {1001: {"min.insync.replicas": "2"}, 1002: {"min.insync.replicas": "1"}}
     assert setting_findings(found, expected) == ["min.insync.replicas is 1 on broker 1002, and should be 2"]
     assert setting_findings({1001: found[1001]}, expected) == []
+
+
+def test_topics_that_would_lose_what_others_would_not():
+    expected = Expected(replicas=3, in_sync=2)
+    topics = [Topic("audit", [part(), part(1)]), Topic("alerts", [part(), part(1, replicas=(1001,), in_sync=(1001,))])]
+    in_force = {"audit": "1", "alerts": "2", "strict": "3"}
+    assert topic_findings(topics, in_force, expected) == [
+        "alerts (1) has fewer replicas than 3",
+        "min.insync.replicas of audit (1) is lower than 2",
+    ]
+    assert topic_findings(topics, in_force, Expected()) == []
+    many = [Topic(f"t{number}", [part(replicas=(1001, 1002))]) for number in range(5)]
+    assert topic_findings(many, {}, expected) == ["t0 (2), t1 (2), t2 (2) and 2 more has fewer replicas than 3"]
 
 
 def test_what_each_broker_holds():

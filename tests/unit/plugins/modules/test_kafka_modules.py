@@ -38,6 +38,8 @@ class FakeKafka:
         self.full: set[str] = set()
         self.calls: list[str] = []
         self.silent = False
+        self.quorum: tuple[int, str, str] | OSError = (0, QUORUM, "")
+        self.untold = ""
         self.read_by: dict[str, dict[str, dict[int, int]]] = {}
 
     # As the class is called.
@@ -51,6 +53,11 @@ class FakeKafka:
 
     def topic_settings(self, names: list[str]) -> dict[str, dict[str, str]]:
         return {name: dict(self.topics[name].settings) for name in names}
+
+    def topics_in_force(self, names: list[str], key: str) -> dict[str, str]:
+        if self.untold:
+            raise KafkaError(self.untold)
+        return {name: self.topics[name].settings.get(key, self.defaults[1][key]) for name in names}
 
     def broker_settings(self, ids: list[int], keys: list[str]) -> dict[int, dict[str, str]]:
         return {one: {key: self.defaults[one][key] for key in keys} for one in ids}
@@ -102,7 +109,9 @@ class FakeKafka:
         """Kafka's own tools, as run_command of a module."""
         self.calls.append(" ".join(argv[1:]))
         if argv[1] == "quorum":
-            return 0, QUORUM, ""
+            if isinstance(self.quorum, OSError):
+                raise self.quorum
+            return self.quorum
         if argv[1] == "configs":
             key, _equals, value = argv[-1].partition("=")
             for settings in self.defaults.values():
@@ -267,13 +276,60 @@ def test_a_cluster_in_which_nothing_is_wrong(run: Run, kafka: FakeKafka) -> None
     assert [vote["status"] for vote in found["votes"]] == ["Leader", "Follower", "Follower"]
 
 
-def test_controllers_are_asked_only_where_all_else_is_well(run: Run, kafka: FakeKafka) -> None:
+def test_controllers_are_asked_whatever_is_wrong_with_brokers(run: Run, kafka: FakeKafka) -> None:
     del kafka.brokers[3]
+    kafka.quorum = (0, QUORUM.replace("2 bbb 10 0", "2 bbb 10 5000"), "")
     found = run("kafka_cluster_info", **WHOLE)
-    assert (found["ready"], found["reason"]) == (False, "broker 3 is not there")
-    assert kafka.calls == []
+    assert (found["ready"], found["reason"]) == (False, "broker 3 is not there; controller 2 is 5000 records behind")
+    assert len(found["votes"]) == 3
+    assert kafka.calls == ["quorum describe --replication"]
+
+
+def test_who_waits_does_not_ask_controllers_before_all_else_is_well(run: Run, kafka: FakeKafka) -> None:
+    assert run("kafka_cluster_info", **WHOLE, waiting=True)["ready"]
+    assert kafka.calls == ["quorum describe --replication"]
+    del kafka.brokers[3]
+    assert run("kafka_cluster_info", **WHOLE, waiting=True)["reason"] == "broker 3 is not there"
     assert run("kafka_cluster_info", brokers=[1], quorum=False)["ready"]
-    assert kafka.calls == []
+    assert kafka.calls == ["quorum describe --replication"]
+
+
+@pytest.mark.parametrize(
+    ("quorum", "words"),
+    [
+        ((1, "", "TimeoutException: no node"), "the controllers could not be asked: TimeoutException: no node"),
+        ((0, "nothing", ""), "no table of controllers in: nothing"),
+        (FileNotFoundError(2, "No such file"), "the controllers could not be asked: [Errno 2] No such file"),
+    ],
+)
+def test_what_cannot_be_told_hides_nothing_else(run: Run, kafka: FakeKafka, quorum: t.Any, words: str) -> None:
+    kafka.put("t")
+    del kafka.brokers[3]
+    kafka.quorum, kafka.untold = quorum, "settings could not be read"
+    found = run("kafka_cluster_info", **WHOLE, min_insync_replicas=1)
+    assert "failed" not in found
+    assert found["reachable"]
+    first, *others = found["reason"].split("; ")
+    assert first == "broker 3 is not there"
+    assert others[-2:] == ["settings could not be read", words]
+
+
+def test_topics_count_by_what_is_in_force_for_them(run: Run, kafka: FakeKafka) -> None:
+    wish = {"replication_factor": 3, "min_insync_replicas": 2, "quorum": False}
+    kafka.put("__consumer_offsets", replicas=(1, 2))
+    kafka.put("audit", min_insync_replicas="2")
+    kafka.put("mine")
+    found = run("kafka_cluster_info", **wish)
+    assert found["reason"] == (
+        "__consumer_offsets (2) has fewer replicas than 3; min.insync.replicas of __consumer_offsets (1), mine (1) is lower than 2"
+    )
+    # What the brokers have counts where a topic says nothing.
+    for settings in kafka.defaults.values():
+        settings["min.insync.replicas"] = "2"
+    kafka.put("__consumer_offsets")
+    assert run("kafka_cluster_info", **wish)["ready"]
+    kafka.put("audit", min_insync_replicas="1")
+    assert run("kafka_cluster_info", **wish)["reason"] == "min.insync.replicas of audit (1) is lower than 2"
 
 
 def test_a_kafka_that_does_not_answer_is_a_result(run: Run, kafka: FakeKafka) -> None:

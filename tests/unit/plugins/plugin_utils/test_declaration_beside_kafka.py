@@ -6,10 +6,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import yaml
 
-from ansible_collections.bcm.datacenter.plugins.plugin_utils import _kafka_plan
+from ansible_collections.bcm.datacenter.plugins.module_utils import _sizes
+from ansible_collections.bcm.datacenter.plugins.plugin_utils import _kafka_plan, _kafka_stacks
 
+ROLES = Path(__file__).resolve().parents[4] / "roles"
 DIGEST = "sha256:" + "a" * 64
 ROOMY = {"manager": {"size": {"memory": "4GiB"}}}
 GITHUB = {"registries": {"ghcr.io": "https://ghcr.io"}}
@@ -200,7 +205,7 @@ NAMES = "connector.class"
             "tiers.manager.volumes[0].path = /srv/connect: belongs to the stack connect; allowed: another path",
         ),
         (
-            connect(connectors={"audit-files": {"config": CONSOLE}}),
+            connect(connectors={"audit-files": {"reads": ["audit"], "config": CONSOLE}}),
             "stacks.connect.connectors.audit-files: is the site's own; allowed: another name",
         ),
         (
@@ -209,12 +214,29 @@ NAMES = "connector.class"
         ),
         (connect(connectors={"copy": {}}), f"stacks.connect.connectors.copy.config.{NAMES}: is missing; "),
         (
-            connect(connectors={"copy": {"config": {**CONSOLE, "topics": "audit"}}}),
+            connect(connectors={"copy": {"reads": ["audit"], "config": {**CONSOLE, "topics": "audit"}}}),
             "stacks.connect.connectors.copy.config.topics = audit: follows from name and reads; ",
         ),
         (
-            connect(connectors={"copy": {"config": {**CONSOLE, "connection.password": "hidden"}}}),
+            connect(connectors={"copy": {"reads": ["audit"], "config": {**CONSOLE, "connection.password": "hidden"}}}),
             "stacks.connect.connectors.copy.config.connection.password: would be a secret in the declaration; ",
+        ),
+        (
+            connect(archive={"file_size": "3GiB"}),
+            "stacks.connect.archive.file_size = 3GiB: a volume of 4GiB leaves no room for two such files beside what must be free; "
+            "allowed: at most 1792MiB, or stacks.connect.volume_size of at least 6656MiB",
+        ),
+        (
+            connect(connectors={"copy": {"config": CONSOLE}}),
+            "stacks.connect.connectors.copy.reads: are none, and a sink has nothing to do without them; allowed: ",
+        ),
+        *(
+            (
+                connect(connectors={"copy": {"reads": ["alerts"], "config": {**CONSOLE, "file": file}}}),
+                f"stacks.connect.connectors.copy.config.file = {file}: belongs to the archive of the topic audit, which gives such files other "
+                "names and removes them; allowed: another name, such as /data/files/copy.txt",
+            )
+            for file in ("/data/files/audit.jsonl", "/data/files/audit-mine.txt", "/data/x/..//files/audit.jsonl")
         ),
         ({"pool": {"size": "36GiB"}, **connect()}, "pool.size = 36GiB: all volumes hold 39GiB when full"),
         ({"stacks": {"kafka_ui": {}}, "mirrors": GITHUB, "tiers": ROOMY}, "stacks.kafka_ui.digest: is missing; "),
@@ -240,3 +262,32 @@ def test_refused(wrong, content, words):
     assert len(said) == 1, said
     assert words in said[0]
     assert "hidden" not in said[0]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"archive": {"file_size": "1792MiB"}},
+        {"archive": {"file_size": "3GiB", "enabled": False}},
+        {"connectors": {"copy": {"reads": ["alerts"], "config": {**CONSOLE, "file": "/data/files/alerts.jsonl"}}}},
+        {"connectors": {"copy": {"reads": ["alerts"], "config": {**CONSOLE, "file": "/data/audit.jsonl"}}}},
+        # Without an archive nobody else writes it.
+        {
+            "archive": {"enabled": False},
+            "connectors": {"copy": {"reads": ["audit"], "config": {**CONSOLE, "file": "/data/files/audit.jsonl"}}},
+        },
+        # What a source reads is none of Kafka's topics.
+        {
+            "connectors": {
+                "in": {"config": {"connector.class": "org.apache.kafka.connect.file.FileStreamSourceConnector"}}
+            }
+        },
+    ],
+)
+def test_allowed(site, settings):
+    assert site(connect(**settings)).groups["connect_nodes"] == ["manager-1"]
+
+
+def test_what_stays_free_is_what_the_role_has_by_default():
+    defaults = yaml.safe_load((ROLES / "kafka_connect/defaults/main.yml").read_text())
+    assert _sizes.to_bytes(defaults["kafka_connect_free_space_min"]) == _kafka_stacks.CONNECT_FREE

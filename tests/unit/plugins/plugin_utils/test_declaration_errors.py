@@ -340,6 +340,10 @@ CASES = {
         node(signers=[{"name": "a", "fingerprint": "A" * 40}, {"name": "b", "fingerprint": "a" * 40}]),
         f"stacks.bitcoin.signers[1].fingerprint = {'A' * 40}: stands in the list twice; allowed: each once",
     ),
+    "more signatures than builders that are known": (
+        node(signatures=6, implementation="bitcoin-knots"),
+        "stacks.bitcoin.signatures = 6: the role knows 5 of its makers by their keys; allowed: at most 5, or more in signers",
+    ),
     "more signatures than signers": (
         node(signers=[{"name": "a", "fingerprint": "A" * 40}], signatures=2),
         "stacks.bitcoin.signatures = 2: there are 1 signers; allowed: at most 1",

@@ -21,6 +21,7 @@ from ansible_collections.bcm.datacenter.plugins.module_utils import _sizes
 from ansible_collections.bcm.datacenter.plugins.plugin_utils import _addresses, _chains, _declaration, _vxlan
 
 FIXTURES = Path(__file__).parent / "fixtures"
+ROLES = Path(__file__).resolve().parents[4] / "roles"
 GOLDEN = sorted(file.name.removesuffix(".bcm.yml") for file in FIXTURES.glob("*.bcm.yml"))
 
 
@@ -415,6 +416,13 @@ def test_no_port_stands_for_two_things():
 def test_the_default_volume_holds_the_chain_with_all_indexes(chain):
     everything = dict.fromkeys(_chains.INDEXES, True)
     assert _sizes.to_bytes(_chains.CHAINS[chain].default_volume) >= _chains.volume_minimum(chain, None, everything)
+
+
+def test_builders_that_are_known_to_the_role_are_counted():
+    makers = yaml.safe_load((ROLES / "bitcoin_node/vars/main.yml").read_text())["bitcoin_node_makers"]
+    assert {name: len(maker["builders"]) for name, maker in makers.items()} == {
+        name: facts.signers for name, facts in _chains.IMPLEMENTATIONS.items() if facts.role
+    }
 
 
 def test_where_secrets_are_kept(site, tmp_path):

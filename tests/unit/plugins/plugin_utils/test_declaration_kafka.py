@@ -6,10 +6,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import yaml
 
 from ansible_collections.bcm.datacenter.plugins.plugin_utils import _kafka
 
+ROLES = Path(__file__).resolve().parents[4] / "roles"
+NODE = {"tiers": {"bitcoin": {}}, "chain": "regtest"}
 VOLUME = {"name": "kafka", "size": "10GiB", "path": "/srv/kafka", "options": {}}
 
 
@@ -66,6 +71,25 @@ def test_the_version_of_the_stack_comes_first(site):
     assert version({"versions": {"kafka": "4.3.0"}, **kafka(version="4.3.1")}) == "4.3.1"
 
 
+def test_a_release_whose_signer_is_named_may_be_any(site):
+    signer = {"name": "a", "fingerprint": "A" * 40}
+    found = site({"versions": {"kafka": "4.2.0"}, **kafka(signers=[signer])})
+    assert found.variables["bcm_stacks"]["kafka"]["version"] == "4.2.0"
+    # Of two that are declared, that of the stack counts.
+    assert site({"versions": {"kafka": "4.2.0"}, **kafka(version="4.3.0", signatures=2)})
+
+
+def test_who_is_known_to_the_role_is_counted():
+    text = (ROLES / "kafka/vars/main.yml").read_text()
+    maker = yaml.safe_load(text)["kafka__maker"]
+    assert len(maker["signers"]) == _kafka.SIGNERS
+    assert maker["downloads"] == _kafka.DOWNLOADS
+    for version, key in _kafka.STRANGERS.items():
+        assert version in text
+        assert key in text
+        assert not [fingerprint for fingerprint in maker["signers"].values() if fingerprint.endswith(key)]
+
+
 @pytest.mark.parametrize(
     ("settings", "memory"),
     [
@@ -112,6 +136,35 @@ def test_numbers_of_instances_are_one_of_a_kind(site):
             "stacks.kafka.signatures = 2: there are 1 signers",
         ),
         (
+            kafka(signatures=3),
+            "stacks.kafka.signatures = 3: the role knows 2 of its makers by their keys; allowed: at most 2, or more in signers",
+        ),
+        (
+            kafka(version="4.2.0"),
+            "stacks.kafka.version = 4.2.0: is signed by somebody whom the role does not know, with the key 3F66597F0116FD68; "
+            "allowed: another release, or that signer in stacks.kafka.signers",
+        ),
+        ({"versions": {"kafka": "4.2.0"}}, "versions.kafka = 4.2.0: is signed by somebody whom the role does not know"),
+        *(
+            (
+                {"stacks": {"kafka": {key: "bitcoin"}, "bitcoin": {}}, **NODE},
+                f"stacks.kafka.{key} = bitcoin: leaves all its memory to its node; allowed: manager",
+            )
+            for key in ("tier", "controllers")
+        ),
+        (
+            {"stacks": {"kafka": {"tier": "buss"}, "bitcoin": {}}, **NODE},
+            "stacks.kafka.tier = buss: is no tier of this site; allowed: manager",
+        ),
+        (
+            kafka(topics={"logs_system": {}}),
+            "stacks.kafka.topics.logs_system: is logs.system to Kafka, to which dots and underscores are one; allowed: a name that differs in more",
+        ),
+        (
+            kafka(topics={"my.own_topic": {}, "my_own.topic": {}}),
+            "stacks.kafka.topics.my_own.topic: is my.own_topic to Kafka, to which dots and underscores are one; ",
+        ),
+        (
             {"tiers": {"manager": {"size": {"memory": "768MiB"}}}},
             "tiers.manager.size.memory = 768MiB: is too little for Kafka, which takes half of it and at least 512MiB; "
             "allowed: at least 1GiB, or stacks.kafka.enabled: false",
@@ -126,12 +179,12 @@ def test_numbers_of_instances_are_one_of_a_kind(site):
         ),
         (
             kafka(volume_size="4GiB"),
-            "stacks.kafka.volume_size = 4GiB: the topics hold up to 5GiB on each of 3 brokers (size and a file more, times partitions, "
-            "times 3 replicas), and Kafka needs some for itself; allowed: at least 8GiB, or smaller topics",
+            "stacks.kafka.volume_size = 4GiB: the topics hold up to 5GiB on one of 3 brokers (size and a file more, "
+            "times the partitions of which it has a replica), and Kafka needs some for itself; allowed: at least 8GiB, or smaller topics",
         ),
         (
             kafka(topics={"big": {"size": "10GiB"}}),
-            "stacks.kafka.volume_size = 10GiB: the topics hold up to 35GiB on each",
+            "stacks.kafka.volume_size = 10GiB: the topics hold up to 35GiB on one",
         ),
         (
             kafka(topics={"mine": {"retention": "2w"}}),
@@ -190,8 +243,29 @@ def test_sizes_add_up():
     mib = 1024**2
     one_copy = (64 + 16) * 2 * mib + (1024 + 64) * mib
     assert _kafka.topics_size(topics, 3) == _kafka.topics_size(topics, 1) == one_copy
-    # Three copies on five brokers.
-    assert _kafka.topics_size(topics, 5) == -(-one_copy * 3 // 5)
+    # A partition is whole where it is: of three copies on five brokers one may have all of both.
+    assert _kafka.topics_size(topics, 5) == one_copy
+    many = {"a": {"size": "64MiB", "partitions": 12}}
+    assert _kafka.topics_size(many, 3) == (64 + 16) * 12 * mib
+    assert _kafka.topics_size(many, 5) == (64 + 16) * (2 * 3 + 2) * mib
+
+
+@pytest.mark.parametrize("brokers", [1, 2, 3, 4, 5, 6, 7])
+@pytest.mark.parametrize("partitions", [1, 2, 3, 4, 5, 6, 8, 12, 17])
+def test_no_broker_holds_more_partitions_than_is_reckoned(partitions, brokers):
+    """As Kafka deals them out, a round of as many partitions as brokers after the other."""
+    copies, worst = _kafka.replicas(brokers), 0
+    for start in range(brokers):
+        held = [0] * brokers
+        for partition in range(partitions):
+            # It shuffles them for each round but the first.
+            order = list(range(brokers))[:: -1 if partition // brokers % 2 else 1]
+            for replica in range(copies):
+                held[order[(start + partition + replica) % brokers]] += 1
+        worst = max(worst, *held)
+    assert worst <= _kafka.partitions_held(partitions, brokers)
+    # Where there is one round it is exact.
+    assert partitions > brokers or worst == _kafka.partitions_held(partitions, brokers)
 
 
 @pytest.mark.parametrize(

@@ -176,7 +176,8 @@ def test_who_may_do_what():
 def test_ids_are_new_each_time_and_never_an_option():
     first, second = json.loads(birth(THREE)), json.loads(birth(THREE))
     assert first["id"] != second["id"]
-    assert sorted(first["controllers"]) == ["manager-1", "manager-2", "manager-3"]
+    assert sorted(first["controllers"]) == first["brokers"] == ["manager-1", "manager-2", "manager-3"]
+    assert json.loads(birth(APART))["brokers"] == ["manager-1", "manager-2", "manager-3"]
     found = [_kafka_plan.new_id() for _each in range(500)]
     assert {len(one) for one in found} == {22}
     assert not [one for one in found if one.startswith("-")]
@@ -304,6 +305,48 @@ def test_a_volume_of_somebody_else_is_refused_whoever_is_named(stored, there, wo
 def test_a_controller_does_not_stop_being_one():
     found = decide(known(1), {"manager-1": volume(1001, "d1")}, APART)
     assert "manager-1 was a controller and shall be none any more" in found["problems"][0]
+
+
+OTHERS = {
+    f"{tier}-{index}": {"bcm_number": number + index, "bcm_addresses": {"cluster": f"10.0.{number}.{index}"}}
+    for tier, number in (("manager", 1000), ("bus", 5000), ("web", 6000))
+    for index in (1, 2, 3)
+}
+
+
+def on(tier, controllers=None, count=3):
+    first = [[f"{one}-{index}" for index in range(1, count + 1)] if one else None for one in (tier, controllers)]
+    return _kafka.members(first[0], first[1], OTHERS, "x.internal")
+
+
+@pytest.mark.parametrize(
+    ("was", "shall", "began"),
+    [
+        (on("manager"), on("bus"), "manager-1, manager-2, manager-3"),
+        (on("manager", count=1), on("bus"), "manager-1"),
+        # Votes stay where they were, and lines would not.
+        (on("bus", "manager"), on("web", "manager"), "bus-1, bus-2, bus-3"),
+        # The other way round.
+        (on("bus", "manager"), on("bus", "web"), "manager-1-controller, manager-2-controller, manager-3-controller"),
+        (on("manager"), on("bus", "web"), "manager-1, manager-2, manager-3"),
+    ],
+)
+def test_kafka_is_not_moved(was, shall, began):
+    found = decide({}, {member["name"]: EMPTY for member in shall}, shall, cluster=json.loads(birth(was)))
+    assert found["format"] == {}
+    assert found["problems"] == [
+        f"the cluster began on {began}, none of which is declared any more. Kafka cannot be moved: declare it as it was, or make the cluster anew"
+    ]
+    # So it is told before anything is known of volumes.
+    assert decide({}, {}, shall, cluster=json.loads(birth(was)))["problems"] == found["problems"]
+
+
+def test_growing_and_shrinking_is_no_move():
+    for was, shall in [(1, 3), (3, 1)]:
+        cluster = json.loads(birth(on("manager", count=was)))
+        assert decide({}, {}, on("manager", count=shall), cluster=cluster)["problems"] == []
+    # A site whose brokers were not written down when it began.
+    assert decide({}, {}, THREE)["problems"] == []
 
 
 def test_a_rejoining_member_must_be_one():
