@@ -240,3 +240,32 @@ def test_refused(wrong, content, words):
     assert len(said) == 1, said
     assert words in said[0]
     assert "hidden" not in said[0]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "sasl.jaas.config",
+        "source.cluster.sasl.jaas.config",
+        "target.cluster.producer.sasl.jaas.config",
+        "ssl.keystore.key",
+        "source.cluster.ssl.keystore.key",
+        "database.password",
+        "aws-secret",
+        "sasl.oauthbearer.client.credentials.client.secret",
+    ],
+)
+def test_a_setting_that_would_be_a_secret_is_refused_whatever_stands_before_it(wrong, key):
+    said = wrong(connect(connectors={"copy": {"config": {**CONSOLE, key: "hidden"}}}))
+    assert len(said) == 1, said
+    assert f"config.{key}: would be a secret in the declaration" in said[0]
+    assert "hidden" not in said[0]
+
+
+def test_a_setting_that_only_has_a_key_in_its_name_is_none(site):
+    config = {
+        **CONSOLE,
+        "key.converter": "org.apache.kafka.connect.storage.StringConverter",
+        "message.key.columns": "a",
+    }
+    assert site(connect(connectors={"copy": {"config": config}}))
