@@ -24,8 +24,11 @@ def serial(site: Site, host: str) -> str:
 
 
 def test_a_certificate_is_told_of_in_time_and_issued_anew_without_loss(site: Site, bus: Bus, tmp_path: Path) -> None:
-    """One of a broker and that of the shippers, with few days left, beside those of the others."""
-    renewed = ("tls-kafka-manager-1", "tls-kafka-client-log-shipper")
+    """One of a broker and that of the shippers, of whoever administrates and of who reads logs, with few days left, beside those of the others."""
+    renewed = (
+        "tls-kafka-manager-1",
+        *(f"tls-kafka-{name}" for name in ("admin", "client-log-shipper", "client-log-reader")),
+    )
     since = bus.now()
     unit = Unit(site, "bitcoin-1", "e2e-renewal")
     unit.begin(1, LINES, LINES / A_SECOND)
@@ -43,6 +46,10 @@ def test_a_certificate_is_told_of_in_time_and_issued_anew_without_loss(site: Sit
         (part["host"], part["part"]): part["cause"] for part in site.verify(tmp_path)["parts"] if not part["works"]
     }
     assert "ends in" in wrong.pop(("manager-1", "Certificate of manager-1 of Kafka"))
+    for host in site.tier("manager"):
+        assert "certificate.pem ends in" in wrong.pop((host, "Certificate of who reads logs"))
+    for host in bus.hosts:
+        assert "admin.pem ends in" in wrong.pop((host, "Certificate of Kafka's administrator"))
     assert wrong.keys() == {(host, "Logs on their way to Kafka") for host in site.instances}
     assert all("its certificate ends in" in cause for cause in wrong.values())
 

@@ -35,6 +35,8 @@ CONFIG = "/etc/bcm/kafka-connect/config.json"
 UNIT = "bcm-connect-archive.service"
 # Seconds for an answer of Docker's, and of Connect's, which first may have to agree on who does what.
 ASK, ANSWER = 30, 60
+# Of a certificate, before it is worth a word.
+DAYS = 14
 # Seconds in which whoever has a file open has to let it go.
 LET_GO = 60
 CLONE_NEWNET = 0x40000000
@@ -130,6 +132,19 @@ def ask(config: Object, method: str, path: str, body: str = "") -> Answer:
 Ask = Callable[..., Answer]
 
 
+def days_left(config: Object) -> float:
+    """Days that the certificate is valid which the REST shows. It lies in a keystore, as Java has them."""
+    connection = Connection(config)
+    try:
+        connection.connect()
+        said = connection.sock.getpeercert()
+    except OSError as exc:
+        raise NoConnectError(f"its REST does not answer: {exc}") from exc
+    finally:
+        connection.close()
+    return (ssl.cert_time_to_seconds(said["notAfter"]) - time.time()) / 86400
+
+
 def connector_findings(name: str, known: Object) -> list[str]:
     """Why a connector does not do what it is for, by what Connect says of all of them."""
     if name not in known:
@@ -144,7 +159,7 @@ def connector_findings(name: str, known: Object) -> list[str]:
     return found if len(parts) > 1 else [*found, f"{name} has no task"]
 
 
-def status(config: Object, ask: Ask = ask) -> Object:
+def status(config: Object, ask: Ask = ask, days_left: Callable[[Object], float] = days_left) -> Object:
     """What verify.yml asks for."""
     name = container(config["label"])
     said = json.loads(output("docker", "exec", name, "/opt/kafka/bin/kafka-status"))
@@ -154,6 +169,8 @@ def status(config: Object, ask: Ask = ask) -> Object:
     if code != 200:
         raise NoConnectError(f"its REST answers with {code}")
     findings = [finding for one in config["connectors"] for finding in connector_findings(one, known)]
+    if (days := days_left(config)) < DAYS:
+        findings.append(f"the certificate of its REST ends in {days:.0f} days; connect.yml issues it anew")
     if config["archive"] and failed(UNIT):
         findings.append(f"files of the archive are not looked after: journalctl -u {UNIT} says why")
     if findings:

@@ -339,19 +339,23 @@ def test_status(program: ModuleType, docker: Callable[..., None], tmp_path: Path
         assert (method, path) == ("GET", "/connectors?expand=status")
         return 200, {"a": {"status": RUNNING}}
 
-    assert program.status(config, ask) == {"ready": True, "note": "1 connector"}
+    def status(config: Any, days: float = 300) -> Any:
+        return program.status(config, ask, lambda _config: days)
+
+    assert status(config) == {"ready": True, "note": "1 connector"}
+    assert status(config, 3.2)["reason"] == "the certificate of its REST ends in 3 days; connect.yml issues it anew"
     archive = {"directory": str(tmp_path), "name": "audit"}
     (tmp_path / "audit.jsonl").write_bytes(b"x" * (3 << 20))
-    assert program.status({**config, "archive": archive}, ask)["note"] == "1 connector; 1 file of the archive, 3 MiB"
-    assert program.status({**config, "connectors": ["b"]}, ask)["reason"] == "b is not there"
+    assert status({**config, "archive": archive})["note"] == "1 connector; 1 file of the archive, 3 MiB"
+    assert status({**config, "connectors": ["b"]})["reason"] == "b is not there"
     docker('{"ready": true}', failed="bcm-connect-archive.service")
-    assert "not looked after" in program.status({**config, "archive": archive}, ask)["reason"]
-    assert program.status(config, ask)["ready"]
+    assert "not looked after" in status({**config, "archive": archive})["reason"]
+    assert status(config)["ready"]
     docker('{"ready": false, "reason": "held: less than 9 KiB"}')
-    assert program.status(config, ask)["reason"] == "held: less than 9 KiB"
+    assert status(config)["reason"] == "held: less than 9 KiB"
     docker("")
     with pytest.raises(program.NoConnectError, match="no container"):
-        program.status(config, ask)
+        status(config)
 
 
 def test_what_it_cannot_find_out_is_a_state_and_no_failure(
@@ -485,3 +489,9 @@ def test_who_is_of_another_authority_is_not_heard(program: ModuleType, rest: dic
 def test_a_server_by_another_name_is_not_believed(program: ModuleType, rest: dict[str, Any]) -> None:
     with pytest.raises(program.NoConnectError, match="does not answer"):
         program.ask({**rest, "server": "connect-manager-2.x.internal"}, "GET", "/connectors")
+
+
+def test_how_long_the_certificate_of_its_rest_is_valid(program: ModuleType, rest: dict[str, Any]) -> None:
+    assert 0.9 < program.days_left(rest) < 1.1
+    with pytest.raises(program.NoConnectError, match="does not answer"):
+        program.days_left({**rest, "server": "somebody-else"})
