@@ -211,6 +211,29 @@ def test_what_one_worker_did_another_takes_over(
     wait_for("the first worker", lambda: bool(status(first)["ready"]), 180, every=5)
 
 
+def test_where_fewer_are_declared_the_others_go(
+    host: Host, instance: Callable[[str], Host], converge: Callable[..., Run]
+) -> None:
+    other = instance("kafka-2")
+    before = filed(other)
+    rehearsed = converge("connect.yml", "--check")
+    assert rehearsed.status == 0, rehearsed.text[-3000:]
+    assert other.file("/usr/local/sbin/kafka-connect").exists
+    run = converge("connect.yml")
+    assert run.status == 0, run.text[-3000:]
+    for one in (rehearsed, run):
+        assert any("Remove those that are declared no more" in name for _host, name in one.changed), one.changed
+    assert host.check_output("docker service ls --quiet --filter name=kafka-connect-kafka-2") == ""
+    for path in ("/etc/bcm/kafka-connect", "/usr/local/sbin/kafka-connect"):
+        assert not other.file(path).exists, path
+    assert other.run("systemctl is-active bcm-connect-archive.timer").rc != 0
+    assert filed(other) == before
+    log(host, 1301, 1400)
+    wait_for("the one that is left", lambda: set(filed(host) + before) >= set(range(1, 1401)), 240, every=5)
+    again = converge("connect.yml")
+    assert (again.status, again.changed) == (0, set())
+
+
 def test_what_is_taken_away_keeps_its_files(
     host: Host, instance: Callable[[str], Host], converge: Callable[..., Run]
 ) -> None:
