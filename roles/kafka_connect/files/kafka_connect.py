@@ -19,6 +19,7 @@ import ctypes
 import gzip
 import hashlib
 import http.client
+import io
 import json
 import os
 import socket
@@ -29,7 +30,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 CONFIG = "/etc/bcm/kafka-connect/config.json"
 UNIT = "bcm-connect-archive.service"
@@ -108,7 +109,7 @@ class Connection(http.client.HTTPSConnection):
         name = container(self.settings["label"])
         process = int(output("docker", "inspect", "--format", "{{.State.Pid}}", name))
         plain = connect_within(process, self.settings["port"])
-        self.sock = self.tls.wrap_socket(plain, server_hostname=self.settings["server"])
+        self.sock = self.secured = self.tls.wrap_socket(plain, server_hostname=self.settings["server"])
 
 
 def ask(config: Object, method: str, path: str, body: str = "") -> Answer:
@@ -137,12 +138,12 @@ def days_left(config: Object) -> float:
     connection = Connection(config)
     try:
         connection.connect()
-        said = connection.sock.getpeercert()
+        said = connection.secured.getpeercert() or {}
     except OSError as exc:
         raise NoConnectError(f"its REST does not answer: {exc}") from exc
     finally:
         connection.close()
-    return (ssl.cert_time_to_seconds(said["notAfter"]) - time.time()) / 86400
+    return (ssl.cert_time_to_seconds(str(said["notAfter"])) - time.time()) / 86400
 
 
 def connector_findings(name: str, known: Object) -> list[str]:
@@ -239,7 +240,7 @@ def whole(line: bytes) -> tuple[bytes, bytes]:
     return line, known or b""
 
 
-def lines_of(file: BinaryIO) -> Iterator[bytes]:
+def lines_of(file: io.BufferedIOBase) -> Iterator[bytes]:
     while line := file.readline(LONGEST):
         yield line
 
