@@ -145,19 +145,23 @@ def groups_of(variables: Mapping[str, Any]) -> list[dict[str, Any]]:
     found = variables.get("verify_kafka_groups_result") or {}
     if not found or found.get("skipped"):
         return []
-    behind = {one["name"]: one["behind"] for one in found.get("groups") or []}
-    return [_group_of(one, behind, found) for one in variables.get("verify_kafka_groups_asked") or []]
+    groups = {one["name"]: one for one in found.get("groups") or []}
+    return [_group_of(one, groups.get(one["group"]), found) for one in variables.get("verify_kafka_groups_asked") or []]
 
 
-def _group_of(asked: Mapping[str, Any], behind: Mapping[str, int], found: Mapping[str, Any]) -> dict[str, Any]:
+def _group_of(asked: Mapping[str, Any], group: Mapping[str, Any] | None, found: Mapping[str, Any]) -> dict[str, Any]:
     what = f"{asked['what']}, from {asked['topic']}"
-    if asked["group"] not in behind:
+    if group is None:
         cause = str(found.get("msg") or "no reason was given")
         return {"part": what, "works": False, "cause": cause, "hint": "Look at Kafka first."}
-    lines = behind[asked["group"]]
+    lines = group["behind"]
+    if not group["moved"]:
+        cause = f"it is {lines} lines behind, and has read none of them while it was looked at"
+        hint = "What reads it stands still, whatever it says of itself. What is in Kafka is read when it goes on."
+        return {"part": what, "works": False, "cause": cause, "hint": hint}
     if lines <= asked["most"]:
         return {"part": f"{what} ({lines} lines behind)", "works": True, "cause": "", "hint": ""}
-    hint = "What reads it has stopped, or is slower than lines come. What is in Kafka is read when it goes on."
+    hint = "What reads it has begun of late, or is slower than lines come. What is in Kafka is read by and by."
     return {"part": what, "works": False, "cause": f"it is {lines} lines behind", "hint": hint}
 
 

@@ -21,7 +21,7 @@ TOOL_SPEC: dict[str, t.Any] = {
 # While workers agree on who does what, it says so and does nothing.
 REBALANCES = 409
 # What must not be seen where differences are shown.
-SECRET = re.compile(r"(^|[._-])(password|passphrase|secret|token|credentials?|key)($|[._-])", re.IGNORECASE)
+SECRET = re.compile(r"(^|[._-])(password|passphrase|secret|token|credentials?|jaas|key)($|[._-])", re.IGNORECASE)
 HIDDEN = "(not shown)"
 PLACEHOLDER = re.compile(r"^\$\{[^}]+\}$")
 

@@ -109,8 +109,13 @@ def http(parameters: Parameters) -> str | None:
     return f"{parameters['url']} answers {status}{through}, expected {' or '.join(map(str, wanted))}"
 
 
-def certificate(parameters: Parameters) -> str | None:
-    """A server's certificate is good for a while yet. Parameters: C(name), C(port), C(ca) (file), C(days) (at least so many are left)."""
+def certificate(parameters: Parameters, runner: Runner = run) -> str | None:
+    """A certificate is good for a while yet, a server's or that in a file.
+
+    Parameters: C(name), C(port), C(ca) (file), or C(file), and C(days) (at least so many are left).
+    """
+    if "file" in parameters:
+        return _certificate_of_a_file(parameters, runner)
     name, port_ = parameters["name"], int(parameters["port"])
     try:
         context = ssl.create_default_context(cafile=parameters.get("ca"))
@@ -123,10 +128,25 @@ def certificate(parameters: Parameters) -> str | None:
         return f"the certificate of {name}:{port_} is not one to trust: {error.verify_message}"
     except OSError as error:
         return f"{name}:{port_} does not show its certificate: {error}"
-    left = (ssl.cert_time_to_seconds(str(said["notAfter"])) - time.time()) / 86400
+    return _ends(f"the certificate of {name}:{port_}", str(said["notAfter"]), parameters)
+
+
+def _certificate_of_a_file(parameters: Parameters, runner: Runner) -> str | None:
+    what = f"the certificate {parameters['file']}"
+    # Python's own means read certificates of connections only.
+    code, out, err = runner(["openssl", "x509", "-noout", "-enddate", "-in", parameters["file"]])
+    end = out.strip().partition("=")[2]
+    try:
+        return _ends(what, end, parameters)
+    except ValueError:
+        return f"{what} cannot be read: {(err or out).strip()[-300:] or f'openssl ended with {code}'}"
+
+
+def _ends(what: str, end: str, parameters: Parameters) -> str | None:
+    left = (ssl.cert_time_to_seconds(end) - time.time()) / 86400
     if left >= float(parameters.get("days", 14)):
         return None
-    return f"the certificate of {name}:{port_} ends in {left:.0f} days, on {said['notAfter']}"
+    return f"{what} ends in {left:.0f} days, on {end}"
 
 
 def space(parameters: Parameters) -> str | None:

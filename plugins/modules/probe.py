@@ -12,7 +12,8 @@ version_added: 0.1.0
 description:
   - Runs a list of probes on a host and returns for each whether the thing works, with the cause in plain words where
     it does not. A thing that does not work is a result, not a failure of the module.
-  - It changes nothing, needs nothing but Python's standard library, and takes at most a minute for each probe.
+  - It changes nothing, needs nothing but Python's standard library, and openssl for a certificate in a file, and takes at most a
+    minute for each probe.
 extends_documentation_fragment:
   - bcm.datacenter.attributes
   - bcm.datacenter.attributes.info_module
@@ -33,7 +34,7 @@ options:
           - V(port) - a TCP connection to C(address), C(port) is accepted (refused where C(open) is false).
           - V(http) - C(url) answers with one of C(status) (default V([200])), through C(proxy), trusting the file C(ca).
           - V(certificate) - the certificate that C(name), C(port) shows is trusted by the file C(ca), is for C(name), and has at least
-            C(days) (default V(14)) left.
+            C(days) (default V(14)) left. With C(file) instead, that in this file has them.
           - V(space) - a share of at least C(minimum) (default V(0.1)) of the file system at C(path) is free. With C(size), such as
             V(5GiB), what is below C(path) is also held against that, for a file system does not tell of a quota.
           - V(swarm) - C(managers) and C(workers) are ready members of the Swarm.

@@ -33,6 +33,9 @@ ETC, DATA = "/etc/kafka", "/data/log"
 # Kafka's own topics: what consumer groups have read, transactions, share groups. Their number of partitions is fixed when the
 # first of them is needed.
 OWN_PARTITIONS = 12
+# How far a group has read is remembered for as long, however long none of it is there. Kafka's own are seven days (OFFSETS_RETENTION_MINUTES_DEFAULT
+# of org.apache.kafka.coordinator.group.GroupCoordinatorConfig): who is away for longer would read, and write, all that is there once more.
+REMEMBERED = "400d"
 
 
 class PlanError(ValueError):
@@ -149,7 +152,13 @@ def _identity() -> list[tuple[str, str]]:
     ]
 
 
-def _durability(brokers: int) -> list[tuple[str, str]]:
+def _remembered(topics: Mapping[str, Mapping[str, Any]]) -> int:
+    """Milliseconds for which it is remembered how far a group has read: as long as there is anything that it has read, at least."""
+    kept = [topic["retention"] for topic in topics.values() if topic.get("retention") and not topic.get("compact")]
+    return max(map(_kafka.milliseconds, [REMEMBERED, *kept]))
+
+
+def _durability(brokers: int, topics: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
     replicas, in_sync = str(_kafka.replicas(brokers)), str(_kafka.in_sync(brokers))
     lines = [
         ("default.replication.factor", replicas),
@@ -157,6 +166,7 @@ def _durability(brokers: int) -> list[tuple[str, str]]:
         ("unclean.leader.election.enable", "false"),
         # A topic that was misspelled is an error, not a topic.
         ("auto.create.topics.enable", "false"),
+        ("offsets.retention.minutes", str(_remembered(topics) // 60_000)),
     ]
     for topic in ("offsets.topic", "transaction.state.log", "share.coordinator.state.topic"):
         lines += [(f"{topic}.replication.factor", replicas), (f"{topic}.num.partitions", str(OWN_PARTITIONS))]
@@ -187,7 +197,8 @@ def properties(member: Member, settings: Mapping[str, Any]) -> list[tuple[str, s
     ]
     if "controller" in member["roles"]:
         lines.append(("controller.quorum.auto.join.enable", "true"))
-    return [*lines, *_identity(), *_durability(len(of_role(members, "broker"))), *_MODEST]
+    durability = _durability(len(of_role(members, "broker")), settings.get("topics") or {})
+    return [*lines, *_identity(), *durability, *_MODEST]
 
 
 def names(member: Member, members: Sequence[Member]) -> str:

@@ -35,8 +35,10 @@ CONNECT_TOPICS = {"connect-configs": 1, "connect-offsets": 5, "connect-status": 
 ARCHIVE, ARCHIVE_TOPIC = "audit-files", "audit"
 
 CONNECTOR = r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?"
-# Settings that must not be literal, for the declaration is no place for secrets.
-SECRET = re.compile(r"(^|[._-])(password|passphrase|secret|token|credentials?)($|[._-])", re.IGNORECASE)
+# Settings that must not be literal, for the declaration is no place for secrets. A key alone is none: key.converter.
+SECRET = re.compile(
+    r"(^|[._-])(password|passphrase|secret|token|credentials?|jaas|keystore[._-]key)($|[._-])", re.IGNORECASE
+)
 # Set by the role.
 OWN_SETTINGS = ("name", "topics", "topics.regex")
 

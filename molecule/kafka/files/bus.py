@@ -1,16 +1,18 @@
 # Copyright (c) 2026, the Bitcoin Cache Machine authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a client of Kafka does, as whoever its certificate says: bus.py write|read IDENTITY TOPIC FIRST LAST [SECONDS]
+"""What a client of Kafka does, as whoever its certificate says: bus.py write|log|read IDENTITY TOPIC FIRST LAST [SECONDS]
 
-write sends the numbers from FIRST to LAST, spread over SECONDS, and prints those that were acknowledged. read prints all that it finds. What is
-refused is said on the standard error, and ends it.
+write sends the numbers from FIRST to LAST, spread over SECONDS, and prints those that were acknowledged. log does so with records as a shipper's.
+read prints all that it finds. What is refused is said on the standard error, and ends it.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
@@ -31,12 +33,25 @@ def settings(identity: str) -> dict[str, Any]:
     return found
 
 
-def write(identity: str, topic: str, numbers: range, seconds: float) -> None:
+def record(number: int) -> str:
+    said = {
+        "v": 1,
+        "host": "source",
+        "number": number,
+        "message": f"line {number}",
+        "boot": "b",
+        "entry": f"s:{number:x}",
+    }
+    return json.dumps(said, separators=(",", ":"))
+
+
+def write(identity: str, topic: str, numbers: range, seconds: float, form: Callable[[int], str] = str) -> None:
     refused: list[str] = []
 
     def delivered(error: Any, message: Any) -> None:
         if error is None:
-            print(int(message.value()))
+            said = json.loads(message.value())
+            print(said["number"] if isinstance(said, dict) else said)
         else:
             refused.append(str(error))
 
@@ -47,7 +62,7 @@ def write(identity: str, topic: str, numbers: range, seconds: float) -> None:
     began = time.monotonic()
     for position, number in enumerate(numbers):
         # The key is the source: its lines stay in order.
-        producer.produce(topic, str(number), key="source", on_delivery=delivered)
+        producer.produce(topic, form(number), key="source", on_delivery=delivered)
         producer.poll(0)
         left = began + seconds * (position + 1) / len(numbers) - time.monotonic()
         if left > 0:
@@ -87,7 +102,8 @@ def read(identity: str, topic: str) -> None:
 
 
 verb, identity, topic, *rest = sys.argv[1:]
-if verb == "write":
-    write(identity, topic, range(int(rest[0]), int(rest[1]) + 1), float(rest[2]) if len(rest) > 2 else 0)
+if verb in ("write", "log"):
+    numbers, seconds = range(int(rest[0]), int(rest[1]) + 1), float(rest[2]) if len(rest) > 2 else 0
+    write(identity, topic, numbers, seconds, record if verb == "log" else str)
 else:
     read(identity, topic)

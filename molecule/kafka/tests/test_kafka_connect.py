@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import Counter
 from collections.abc import Callable
@@ -38,14 +39,37 @@ def made(converge: Callable[..., Run]) -> None:
 
 def log(host: Host, first: int, last: int) -> None:
     """Lines that the shipper brings into the audit log."""
-    words = ["write", "log-shipper", "audit", str(first), str(last)]
+    words = ["log", "log-shipper", "audit", str(first), str(last)]
     host.check_output(f"{PYTHON} -c %s %s %s %s %s %s", BUS, *words)
+
+
+def numbers(text: str) -> list[int]:
+    """Of the records that are whole. A worker that was killed may have left the beginning of one, behind which the next one writes."""
+    found = []
+    for line in text.splitlines():
+        begin = line.rfind('{"v":')
+        with contextlib.suppress(ValueError):
+            found.append(json.loads(line[max(0, begin) :])["number"])
+    return found
 
 
 def filed(host: Host) -> list[int]:
     """What stands in the files, oldest first."""
     script = f"cd {FILES} && {{ zcat audit-*.jsonl.gz; cat audit-*.jsonl audit.jsonl; }} 2>/dev/null || :"
-    return [int(line) for line in host.check_output("sh -c %s", script).split()]
+    return numbers(host.check_output("sh -c %s", script))
+
+
+def closed(host: Host) -> list[int]:
+    """What stands in those that are finished, each line of which is to be whole."""
+    lines = host.check_output("sh -c %s", f"zcat {FILES}/audit-*.jsonl.gz").splitlines()
+    return [json.loads(line)["number"] for line in lines]
+
+
+def turn_over(host: Host) -> None:
+    """Begin another file, as on another day."""
+    host.check_output("touch -d yesterday %s", f"{FILES}/.audit.begun")
+    # The names of two of the same second would be the same.
+    host.check_output("sh -c %s", "sleep 1; kafka-connect archive")
 
 
 def has(host: Host, last: int) -> None:
@@ -100,8 +124,7 @@ def test_its_rest_is_for_its_own_identity_alone(host: Host) -> None:
 
 
 def test_another_day_is_another_file_and_nothing_is_missing_or_twice(host: Host) -> None:
-    host.check_output("touch -d yesterday %s", f"{FILES}/.audit.begun")
-    host.check_output("kafka-connect archive")
+    turn_over(host)
     assert host.run(f"ls {FILES}/audit-*.jsonl.gz").rc == 0
     assert host.run(f"ls {FILES}/audit-*.jsonl").rc != 0
     log(host, 501, 700)
@@ -119,6 +142,9 @@ def test_a_worker_that_is_killed_goes_on_where_it_was(host: Host) -> None:
     twice = [line for line, count in Counter(filed(host)).items() if count > 1]
     # What it had written since it last said how far it was: of what was there a minute before, nothing.
     assert all(line > 500 for line in twice)
+    # In a file that is finished each is there once.
+    turn_over(host)
+    assert sorted(closed(host)) == list(range(1, 1001))
 
 
 def test_with_a_full_volume_it_waits_and_loses_nothing(host: Host) -> None:
@@ -183,6 +209,29 @@ def test_what_one_worker_did_another_takes_over(
     wait_for("the other worker", taken_over, 240, every=5)
     host.check_output("docker service scale --detach %s", f"kafka-connect-{name}=1")
     wait_for("the first worker", lambda: bool(status(first)["ready"]), 180, every=5)
+
+
+def test_where_fewer_are_declared_the_others_go(
+    host: Host, instance: Callable[[str], Host], converge: Callable[..., Run]
+) -> None:
+    other = instance("kafka-2")
+    before = filed(other)
+    rehearsed = converge("connect.yml", "--check")
+    assert rehearsed.status == 0, rehearsed.text[-3000:]
+    assert other.file("/usr/local/sbin/kafka-connect").exists
+    run = converge("connect.yml")
+    assert run.status == 0, run.text[-3000:]
+    for one in (rehearsed, run):
+        assert any("Remove those that are declared no more" in name for _host, name in one.changed), one.changed
+    assert host.check_output("docker service ls --quiet --filter name=kafka-connect-kafka-2") == ""
+    for path in ("/etc/bcm/kafka-connect", "/usr/local/sbin/kafka-connect"):
+        assert not other.file(path).exists, path
+    assert other.run("systemctl is-active bcm-connect-archive.timer").rc != 0
+    assert filed(other) == before
+    log(host, 1301, 1400)
+    wait_for("the one that is left", lambda: set(filed(host) + before) >= set(range(1, 1401)), 240, every=5)
+    again = converge("connect.yml")
+    assert (again.status, again.changed) == (0, set())
 
 
 def test_what_is_taken_away_keeps_its_files(

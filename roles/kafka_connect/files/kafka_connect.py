@@ -6,25 +6,28 @@
 
     kafka-connect status             whether its worker serves and all connectors do what they are for, as JSON
     kafka-connect api METHOD PATH    ask its REST, for example: kafka-connect api GET /connectors
-    kafka-connect archive            begin another file of the archive where it is time for it, compress those that are closed, and keep within
-                                     the bounds; a timer does so every five minutes
+    kafka-connect archive            begin another file of the archive where it is time for it, compress those that are closed without what is
+                                     there twice or was cut, and keep within the bounds; a timer does so every five minutes
 
 The REST is published nowhere. It is reached from within the network of the worker's container, by a certificate that is root's on this host.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gzip
+import hashlib
 import http.client
+import io
 import json
 import os
-import shutil
 import socket
 import ssl
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -33,11 +36,20 @@ CONFIG = "/etc/bcm/kafka-connect/config.json"
 UNIT = "bcm-connect-archive.service"
 # Seconds for an answer of Docker's, and of Connect's, which first may have to agree on who does what.
 ASK, ANSWER = 30, 60
+# Of a certificate, before it is worth a word.
+DAYS = 14
 # Seconds in which whoever has a file open has to let it go.
 LET_GO = 60
 CLONE_NEWNET = 0x40000000
 STAMP = "%Y%m%dT%H%M%SZ"
-CHUNK = 1 << 20
+# How a record of a shipper's begins. Within one that does not stand again: in its message quotes are escaped.
+BEGIN = b'{"v":'
+# By what a line is known, wherever it is read. With its message, so that no host can take the place of a line of another's.
+KNOWN = ("host", "boot", "entry", "message")
+# So many lines are remembered at least, and twice as many at most: far more than come between two words on how far was read.
+REMEMBERED = 500_000
+# A line of Kafka's is shorter.
+LONGEST = 4 << 20
 
 Object = dict[str, Any]
 Answer = tuple[int, Any]
@@ -97,7 +109,7 @@ class Connection(http.client.HTTPSConnection):
         name = container(self.settings["label"])
         process = int(output("docker", "inspect", "--format", "{{.State.Pid}}", name))
         plain = connect_within(process, self.settings["port"])
-        self.sock = self.tls.wrap_socket(plain, server_hostname=self.settings["server"])
+        self.sock = self.secured = self.tls.wrap_socket(plain, server_hostname=self.settings["server"])
 
 
 def ask(config: Object, method: str, path: str, body: str = "") -> Answer:
@@ -121,6 +133,19 @@ def ask(config: Object, method: str, path: str, body: str = "") -> Answer:
 Ask = Callable[..., Answer]
 
 
+def days_left(config: Object) -> float:
+    """Days that the certificate is valid which the REST shows. It lies in a keystore, as Java has them."""
+    connection = Connection(config)
+    try:
+        connection.connect()
+        said = connection.secured.getpeercert() or {}
+    except OSError as exc:
+        raise NoConnectError(f"its REST does not answer: {exc}") from exc
+    finally:
+        connection.close()
+    return (ssl.cert_time_to_seconds(str(said["notAfter"])) - time.time()) / 86400
+
+
 def connector_findings(name: str, known: Object) -> list[str]:
     """Why a connector does not do what it is for, by what Connect says of all of them."""
     if name not in known:
@@ -135,7 +160,7 @@ def connector_findings(name: str, known: Object) -> list[str]:
     return found if len(parts) > 1 else [*found, f"{name} has no task"]
 
 
-def status(config: Object, ask: Ask = ask) -> Object:
+def status(config: Object, ask: Ask = ask, days_left: Callable[[Object], float] = days_left) -> Object:
     """What verify.yml asks for."""
     name = container(config["label"])
     said = json.loads(output("docker", "exec", name, "/opt/kafka/bin/kafka-status"))
@@ -145,6 +170,8 @@ def status(config: Object, ask: Ask = ask) -> Object:
     if code != 200:
         raise NoConnectError(f"its REST answers with {code}")
     findings = [finding for one in config["connectors"] for finding in connector_findings(one, known)]
+    if (days := days_left(config)) < DAYS:
+        findings.append(f"the certificate of its REST ends in {days:.0f} days; connect.yml issues it anew")
     if config["archive"] and failed(UNIT):
         findings.append(f"files of the archive are not looked after: journalctl -u {UNIT} says why")
     if findings:
@@ -187,6 +214,60 @@ def keep(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def mark(line: bytes) -> bytes | None:
+    """By what a record is known: nothing of what is not whole, and an empty text of what no shipper has sent."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(record, dict) or any(key not in record for key in KNOWN):
+        return b""
+    return hashlib.blake2b(json.dumps([record[key] for key in KNOWN]).encode(), digest_size=16).digest()
+
+
+def whole(line: bytes) -> tuple[bytes, bytes]:
+    """(what of LINE is whole, by what it is known). Of one that was cut nothing is whole. What no shipper has sent stays as it is."""
+    known = mark(line)
+    if known is None and line.startswith(BEGIN[:1]):
+        # A worker that was killed has left the beginning of a line, and the next one has written behind it.
+        begin = max(0, line.rfind(BEGIN))
+        if rest := mark(line[begin:]):
+            return line[begin:], rest
+        if line.startswith(BEGIN) or BEGIN.startswith(line):
+            return b"", b""
+    return line, known or b""
+
+
+def lines_of(file: io.BufferedIOBase) -> Iterator[bytes]:
+    while line := file.readline(LONGEST):
+        yield line
+
+
+class Seen:
+    """The records that were there of late."""
+
+    def __init__(self, most: int = REMEMBERED) -> None:
+        self.most = most
+        self.young: set[bytes] = set()
+        self.old: set[bytes] = set()
+
+    def again(self, known: bytes) -> bool:
+        """Whether it was there already. From now on it was."""
+        if known in self.young:
+            return True
+        if len(self.young) >= self.most:
+            self.young, self.old = set(), self.young
+        self.young.add(known)
+        return known in self.old
+
+    def read(self, packed: Path) -> None:
+        """Know what a file has. What of it cannot be read is not known, and that is all."""
+        with contextlib.suppress(OSError, EOFError, zlib.error), gzip.open(packed) as file:
+            for line in lines_of(file):
+                if known := mark(line):
+                    self.again(known)
 
 
 class Archive:
@@ -262,16 +343,34 @@ class Archive:
         for path in self.closed(".jsonl"):
             if self.opened(path):
                 continue
-            whole = path.with_suffix(".jsonl.gz")
+            packed = path.with_suffix(".jsonl.gz")
             # That one is only there when it is whole.
-            if not whole.exists():
+            if not packed.exists():
                 coming = path.with_suffix(".jsonl.gz.new")
-                with path.open("rb") as plain, gzip.GzipFile(coming, "wb", mtime=0) as packed:
-                    shutil.copyfileobj(plain, packed, CHUNK)
+                self.pack(path, coming)
                 keep(coming)
-                coming.rename(whole)
+                coming.rename(packed)
                 keep(self.directory)
             path.unlink()
+
+    def pack(self, path: Path, coming: Path) -> None:
+        """Each line once. A worker that was killed is followed by one that begins a few seconds earlier, maybe in the next file."""
+        seen = Seen()
+        for before in [one for one in self.closed(".jsonl.gz") if one.stem < path.name][-1:]:
+            seen.read(before)
+        twice = cut = 0
+        with path.open("rb") as plain, gzip.GzipFile(coming, "wb", mtime=0) as packed:
+            for line in lines_of(plain):
+                record, known = whole(line)
+                if not record:
+                    cut += 1
+                elif known and seen.again(known):
+                    twice += 1
+                else:
+                    # The last one may have been cut before its end.
+                    packed.write(record if not known or record.endswith(b"\n") else record + b"\n")
+        if twice or cut:
+            print(f"{path.name}: without {twice} lines that are there already, and {cut} that were cut", flush=True)
 
     def bound(self) -> None:
         """Remove the oldest, where they are too old, or more than there is room for."""

@@ -128,9 +128,14 @@ def test_who_reads_from_kafka_must_keep_up() -> None:
         (found,) = verify_report(["a"], hostvars, "home")["parts"] or [{}]
         return dict(found)
 
-    well = part(groups=[{"name": "connect-audit-files", "behind": 3}])
+    well = part(groups=[{"name": "connect-audit-files", "behind": 3, "moved": True}])
     assert (well["part"], well["works"]) == ("Files of the audit log, from audit (3 lines behind)", True)
-    late = part(groups=[{"name": "connect-audit-files", "behind": 2000}])
+    late = part(groups=[{"name": "connect-audit-files", "behind": 2000, "moved": True}])
     assert (late["works"], late["cause"]) == (False, "it is 2000 lines behind")
+    still = part(groups=[{"name": "connect-audit-files", "behind": 1, "moved": False}])
+    assert (still["works"], still["cause"]) == (
+        False,
+        "it is 1 lines behind, and has read none of them while it was looked at",
+    )
     assert part(failed=False, msg="no route")["cause"] == "no route"
     assert part(skipped=True, changed=False) == {}

@@ -112,6 +112,21 @@ def test_certificate(secured: tuple[int, str]) -> None:
     assert "ends in 10 days" in (_probes.certificate(where) or "")
 
 
+def test_certificate_in_a_file(secured: tuple[int, str], tmp_path: Path) -> None:
+    _port, file = secured
+    assert _probes.certificate({"file": file, "days": 9}) is None
+    assert f"the certificate {file} ends in 10 days, on " in (_probes.certificate({"file": file}) or "")
+    # Before it in the same file may stand its key.
+    both = tmp_path / "both.pem"
+    both.write_text(f"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n{Path(file).read_text()}")
+    assert "ends in 10 days" in (_probes.certificate({"file": str(both)}) or "")
+    both.write_text("")
+    assert f"the certificate {both} cannot be read: " in (_probes.certificate({"file": str(both)}) or "")
+    assert "cannot be read: " in (_probes.certificate({"file": "/nonexistent.pem"}) or "")
+    nowhere = {"file": file}, program(code=127, err="openssl is not installed")
+    assert _probes.certificate(*nowhere) == f"the certificate {file} cannot be read: openssl is not installed"
+
+
 def test_certificate_of_a_stranger(secured: tuple[int, str]) -> None:
     port, authority = secured
     assert "is not one to trust: self-signed" in (_probes.certificate({"name": "localhost", "port": port}) or "")

@@ -181,6 +181,8 @@ def test_one_is_removed_once(run: Run, connect: FakeConnect) -> None:
 
 def test_secrets_are_not_shown(run: Run, connect: FakeConnect) -> None:
     config = {**CONFIG, "connection.password": "hidden", "ssl.key.password": "${file:/a:b}", "aws.secret": "hidden"}
+    jaas = 'org.apache.kafka.common.security.plain.PlainLoginModule required username="a" password="hidden";'
+    config |= {"sasl.jaas.config": jaas, "source.cluster.sasl.jaas.config": jaas}
     for said in (run("kafka_connector", name="a", config=config), run("kafka_connector_info")):
         shown = json.dumps({key: value for key, value in said.items() if key != "invocation"})
         assert "hidden" not in shown

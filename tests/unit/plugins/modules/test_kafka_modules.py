@@ -364,10 +364,55 @@ def test_how_far_groups_are_behind(run: Run, kafka: FakeKafka) -> None:
     kafka.put("audit", 3)
     # Of the second partition it has not said anything, and of the third what it says is gone already.
     kafka.read_by["files"] = {"audit": {0: 97, 2: 5}, "other": {0: 1}}
-    result = run("kafka_group_info", groups={"files": "audit"})
-    assert result["groups"] == [
-        {"name": "files", "topic": "audit", "behind": 183, "partitions": {"0": 3, "1": 90, "2": 90}}
-    ]
+    result = run("kafka_group_info", groups={"files": "audit"}, wait=0)
+    parts = {"0": 3, "1": 90, "2": 90}
+    assert result["groups"] == [{"name": "files", "topic": "audit", "behind": 183, "partitions": parts, "moved": False}]
     assert "there is no topic alerts" in run("kafka_group_info", groups={"files": "alerts"})["msg"]
     kafka.silent = True
     assert "no route" in run("kafka_group_info", groups={"files": "audit"})["msg"]
+
+
+class Time:
+    """One that passes only where somebody waits, and brings what is to come."""
+
+    def __init__(self, events: dict[int, t.Callable[[], None]]) -> None:
+        self.now, self.events = 0.0, events
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        for moment in [one for one in self.events if one <= self.now]:
+            self.events.pop(moment)()
+
+
+def test_one_that_is_behind_for_a_moment_is_told_from_one_that_stands_still(
+    run: Run, kafka: FakeKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kafka.put("audit", 2)
+    kafka.read_by = {name: {"audit": {0: 100, 1: 97}} for name in ("late", "still")}
+    kafka.read_by["done"] = {"audit": {0: 100, 1: 100}}
+    kafka.read_by["fresh"] = {}
+    events = {
+        9: lambda: kafka.read_by.update(late={"audit": {0: 100, 1: 98}}),
+        11: lambda: kafka.read_by.update(fresh={"audit": {0: 50}}),
+    }
+    clock = Time(events)
+    module = importlib.import_module(PREFIX + "kafka_group_info")
+    monkeypatch.setattr(module, "time", clock)
+    groups = dict.fromkeys(kafka.read_by, "audit")
+    found = {one["name"]: one for one in run("kafka_group_info", groups=groups)["groups"]}
+    assert {name: (one["behind"], one["moved"]) for name, one in found.items()} == {
+        "done": (0, True),
+        "fresh": (140, True),
+        "late": (2, True),
+        "still": (3, False),
+    }
+    assert clock.now == 30
+    # Nobody waits where there is nothing to wait for, nor longer than it takes.
+    run("kafka_group_info", groups={"done": "audit"})
+    assert clock.now == 30
+    events[35] = lambda: kafka.read_by.update(late={"audit": {0: 100, 1: 100}})
+    assert run("kafka_group_info", groups={"late": "audit"})["groups"][0]["behind"] == 0
+    assert clock.now < 40

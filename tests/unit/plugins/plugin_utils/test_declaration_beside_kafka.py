@@ -291,3 +291,32 @@ def test_allowed(site, settings):
 def test_what_stays_free_is_what_the_role_has_by_default():
     defaults = yaml.safe_load((ROLES / "kafka_connect/defaults/main.yml").read_text())
     assert _sizes.to_bytes(defaults["kafka_connect_free_space_min"]) == _kafka_stacks.CONNECT_FREE
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "sasl.jaas.config",
+        "source.cluster.sasl.jaas.config",
+        "target.cluster.producer.sasl.jaas.config",
+        "ssl.keystore.key",
+        "source.cluster.ssl.keystore.key",
+        "database.password",
+        "aws-secret",
+        "sasl.oauthbearer.client.credentials.client.secret",
+    ],
+)
+def test_a_setting_that_would_be_a_secret_is_refused_whatever_stands_before_it(wrong, key):
+    said = wrong(connect(connectors={"copy": {"reads": ["audit"], "config": {**CONSOLE, key: "hidden"}}}))
+    assert len(said) == 1, said
+    assert f"config.{key}: would be a secret in the declaration" in said[0]
+    assert "hidden" not in said[0]
+
+
+def test_a_setting_that_only_has_a_key_in_its_name_is_none(site):
+    config = {
+        **CONSOLE,
+        "key.converter": "org.apache.kafka.connect.storage.StringConverter",
+        "message.key.columns": "a",
+    }
+    assert site(connect(connectors={"copy": {"reads": ["audit"], "config": config}}))

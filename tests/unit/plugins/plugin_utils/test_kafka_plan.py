@@ -66,6 +66,15 @@ def test_replicas_of_all_topics_internal_ones_included(brokers, replicas, in_syn
     assert found["unclean.leader.election.enable"] == "false"
 
 
+@pytest.mark.parametrize(("kept", "minutes"), [([], 576_000), (["14d", "36h"], 576_000), (["500d", "14d"], 720_000)])
+def test_how_far_a_group_has_read_is_known_as_long_as_there_is_what_it_has_read(kept, minutes):
+    topics = {
+        f"t{n}": {"partitions": 1, "retention": one, "size": "8MiB", "ordered": True} for n, one in enumerate(kept)
+    }
+    own = {"connect-offsets": {"partitions": 5, "compact": True, "ordered": True}}
+    assert conf("manager-1", topics={**topics, **own})["offsets.retention.minutes"] == str(minutes)
+
+
 def test_controllers_of_their_own():
     found = conf("manager-1-controller", members=APART)
     assert (found["process.roles"], found["node.id"]) == ("controller", "1501")

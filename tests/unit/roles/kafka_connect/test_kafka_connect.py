@@ -29,6 +29,14 @@ DAY = 86400
 NOON = 20_000 * DAY + DAY // 2
 
 
+def record(number: int, message: str = "", host: str = "manager-1") -> str:
+    """A line as a shipper sends it."""
+    said = {"v": 1, "site": "x", "host": host, "class": "audit", "number": number}
+    return json.dumps(
+        {**said, "message": message or f"line {number}", "boot": "b", "entry": f"s:{number:x}"}, separators=(",", ":")
+    )
+
+
 class Site:
     """A connector that writes into a file, and what can be done to it."""
 
@@ -43,7 +51,7 @@ class Site:
             "directory": str(directory),
             "name": "audit",
             "connector": "audit-files",
-            "file_size": 1000,
+            "file_size": 10_000,
             "keep": None,
             "room": 1 << 20,
         }
@@ -53,8 +61,16 @@ class Site:
             self.handle = (self.directory / "audit.jsonl").open("a")
         for _line in range(lines):
             self.lines += 1
-            self.handle.write(f"{self.lines:09}\n")
+            self.handle.write(f"{record(self.lines)}\n")
         self.handle.flush()
+
+    def killed(self, twice: int, cut: str = "") -> None:
+        """Its worker is killed, maybe while it writes a line, and the next one writes so many lines once more."""
+        self.write(0)
+        self.handle.write(cut)
+        self.handle.close()
+        self.handle = None
+        self.lines -= twice
 
     def ask(self, _config: Any, method: str, path: str, _body: str = "") -> tuple[int, Any]:
         assert (method, path) == ("POST", "/connectors/audit-files/tasks/0/restart")
@@ -88,7 +104,7 @@ class Site:
         found = []
         for path in self.archive().all():
             text = gzip.decompress(path.read_bytes()).decode() if path.suffix == ".gz" else path.read_text()
-            found += [int(line) for line in text.split()]
+            found += [json.loads(line)["number"] for line in text.splitlines()]
         return sorted(found)
 
 
@@ -167,9 +183,87 @@ def test_what_was_half_compressed_is_compressed_anew(site: Site, tmp_path: Path)
     assert site.names() == [f"{closed}.gz", "audit.jsonl"]
     assert site.all_lines() == list(range(1, site.lines + 1))
     # Killed after that, and before the other one was removed.
-    (tmp_path / closed).write_text("000000001\n")
+    (tmp_path / closed).write_text(f"{record(1)}\n")
     site.tick()
     assert site.names() == [f"{closed}.gz", "audit.jsonl"]
+
+
+def test_what_a_killed_worker_left_is_there_once_and_whole(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    site.tick()
+    site.write(150)
+    site.killed(20, cut=record(151)[:60])
+    site.write(100)
+    # Twice in a row.
+    site.killed(0, cut=record(231)[:8])
+    site.killed(30, cut=record(231)[:3])
+    site.write(60)
+    # Behind this one nobody writes before the file is closed.
+    site.killed(10, cut=record(261)[:-1])
+    site.tick()
+    site.write(40)
+    assert site.all_lines() == sorted([*range(1, 261), *range(251, 291)])
+    assert "without 50 lines that are there already, and 1 that were cut" in capsys.readouterr().out
+    # What stands at the end of the file before is known, too.
+    site.tick(DAY)
+    assert site.all_lines() == list(range(1, site.lines + 1))
+    assert "without 10 lines that are there already, and 0 that were cut" in capsys.readouterr().out
+
+
+def test_a_file_before_that_is_damaged_is_no_reason_to_stop(site: Site) -> None:
+    site.tick()
+    site.write(150)
+    site.tick()
+    (before,) = (site.directory / name for name in site.names() if name.endswith(".gz"))
+    before.write_bytes(before.read_bytes()[:200])
+    site.write(150)
+    site.tick()
+    assert len([name for name in site.names() if name.endswith(".gz")]) == 2
+
+
+WHOLE = f"{record(1)}\n".encode()
+QUOTES = (record(1, 'a {"v":1} b') + "\n").encode()
+
+
+@pytest.mark.parametrize(
+    ("line", "kept"),
+    [
+        (WHOLE, WHOLE),
+        # One whose beginning is that of others within its message.
+        (QUOTES, QUOTES),
+        (WHOLE[:40] + WHOLE, WHOLE),
+        (WHOLE[:3] + WHOLE[:90] + WHOLE, WHOLE),
+        (b'{"v":1,"message":"Gr\xc3' + WHOLE, WHOLE),
+        (WHOLE[:90], b""),
+        (WHOLE[:3], b""),
+        # What others write into that topic is none of a shipper's, and stays as it is.
+        (b"plain words\n", b"plain words\n"),
+        (b'{ "a": {"v":1}}\n', b'{ "a": {"v":1}}\n'),
+        (b"{no JSON}\n", b"{no JSON}\n"),
+        (b'["v"]\n', b'["v"]\n'),
+        (b"\x00\xff\n", b"\x00\xff\n"),
+        (b"{" + b"[" * 100_000 + b"\n", b"{" + b"[" * 100_000 + b"\n"),
+    ],
+)
+def test_what_of_a_line_is_whole(program: ModuleType, line: bytes, kept: bytes) -> None:
+    found, known = program.whole(line)
+    assert found == kept
+    assert bool(known) == (b'"host"' in kept)
+
+
+def test_one_host_cannot_take_the_place_of_a_line_of_anothers(program: ModuleType) -> None:
+    marks = {
+        program.mark(record(1, message, host).encode()) for message in ("x", "y") for host in ("manager-1", "manager-2")
+    }
+    assert len(marks) == 4
+
+
+def test_what_is_remembered_is_bounded(program: ModuleType) -> None:
+    seen = program.Seen(100)
+    marks = [str(number).encode() for number in range(1000)]
+    for position, one in enumerate(marks):
+        assert not seen.again(one)
+        assert all(seen.again(before) for before in marks[max(0, position - 99) : position])
+        assert len(seen.young) + len(seen.old) <= 200
 
 
 def test_the_oldest_go_when_there_is_no_room(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
@@ -245,19 +339,23 @@ def test_status(program: ModuleType, docker: Callable[..., None], tmp_path: Path
         assert (method, path) == ("GET", "/connectors?expand=status")
         return 200, {"a": {"status": RUNNING}}
 
-    assert program.status(config, ask) == {"ready": True, "note": "1 connector"}
+    def status(config: Any, days: float = 300) -> Any:
+        return program.status(config, ask, lambda _config: days)
+
+    assert status(config) == {"ready": True, "note": "1 connector"}
+    assert status(config, 3.2)["reason"] == "the certificate of its REST ends in 3 days; connect.yml issues it anew"
     archive = {"directory": str(tmp_path), "name": "audit"}
     (tmp_path / "audit.jsonl").write_bytes(b"x" * (3 << 20))
-    assert program.status({**config, "archive": archive}, ask)["note"] == "1 connector; 1 file of the archive, 3 MiB"
-    assert program.status({**config, "connectors": ["b"]}, ask)["reason"] == "b is not there"
+    assert status({**config, "archive": archive})["note"] == "1 connector; 1 file of the archive, 3 MiB"
+    assert status({**config, "connectors": ["b"]})["reason"] == "b is not there"
     docker('{"ready": true}', failed="bcm-connect-archive.service")
-    assert "not looked after" in program.status({**config, "archive": archive}, ask)["reason"]
-    assert program.status(config, ask)["ready"]
+    assert "not looked after" in status({**config, "archive": archive})["reason"]
+    assert status(config)["ready"]
     docker('{"ready": false, "reason": "held: less than 9 KiB"}')
-    assert program.status(config, ask)["reason"] == "held: less than 9 KiB"
+    assert status(config)["reason"] == "held: less than 9 KiB"
     docker("")
     with pytest.raises(program.NoConnectError, match="no container"):
-        program.status(config, ask)
+        status(config)
 
 
 def test_what_it_cannot_find_out_is_a_state_and_no_failure(
@@ -391,3 +489,9 @@ def test_who_is_of_another_authority_is_not_heard(program: ModuleType, rest: dic
 def test_a_server_by_another_name_is_not_believed(program: ModuleType, rest: dict[str, Any]) -> None:
     with pytest.raises(program.NoConnectError, match="does not answer"):
         program.ask({**rest, "server": "connect-manager-2.x.internal"}, "GET", "/connectors")
+
+
+def test_how_long_the_certificate_of_its_rest_is_valid(program: ModuleType, rest: dict[str, Any]) -> None:
+    assert 0.9 < program.days_left(rest) < 1.1
+    with pytest.raises(program.NoConnectError, match="does not answer"):
+        program.days_left({**rest, "server": "somebody-else"})
