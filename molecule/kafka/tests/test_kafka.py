@@ -130,8 +130,9 @@ def test_it_is_kafka_and_may_do_nothing_else(host: Host) -> None:
 def test_one_becomes_three_while_lines_come_in(
     host: Host, instance: Callable[[str], Host], converge: Callable[..., Run]
 ) -> None:
-    # So that Kafka's own topics are there, with one replica.
+    # So that Kafka's own topics are there, with one replica. What a group has read is found again by brokers that start later, too.
     assert numbers(bus(host, "read", "log-reader", "logs.system"))
+    assert numbers(bus(host, "commit", "log-reader", "logs.system", 7)) == []
     writing = begin_writing(1001, 4000, 90)
     run = converge(scenario_brokers=THREE)
     assert run.status == 0, run.text[-3000:]
@@ -148,6 +149,7 @@ def test_one_becomes_three_while_lines_come_in(
 
     # All of them, and in order, each once.
     assert numbers(bus(host, "read", "log-reader", "logs.system")) == list(range(1, 4001))
+    assert numbers(bus(host, "committed", "log-reader", "logs.system")) == [7]
     again = converge(scenario_brokers=THREE)
     assert (again.status, again.changed) == (0, set())
 
@@ -233,10 +235,12 @@ def test_what_one_broker_holds_alone_is_held_by_others_before_it_is_restarted(
     alone = {"version": 1, "partitions": [{"topic": "alerts", "partition": 0, "replicas": [1001]}]}
     host.check_output("echo %s | kafka reassign --reassignment-json-file @stdin --execute", json.dumps(alone))
     wait_for("one replica", lambda: (1, 1) in replicas(host), 60)
+    assert numbers(bus(host, "commit", "log-reader", "logs.system", 9)) == []
     run = converge(scenario_brokers=THREE, kafka_options={"num.replica.fetchers": "2"})
     assert run.status == 0, run.text[-3000:]
     assert "bcm.datacenter.kafka : Give them more replicas" in {task for _host, task in run.changed}
     assert replicas(host) == {(3, 3)}
+    assert numbers(bus(host, "committed", "log-reader", "logs.system")) == [9]
 
 
 def test_what_is_taken_away_keeps_its_data(
