@@ -127,12 +127,21 @@ def test_it_is_kafka_and_may_do_nothing_else(host: Host) -> None:
     assert host.file("/etc/bcm/kafka/admin/admin.pem").mode == 0o600
 
 
-def test_one_becomes_three_while_lines_come_in(
-    host: Host, instance: Callable[[str], Host], converge: Callable[..., Run]
-) -> None:
+def test_one_becomes_two(host: Host, converge: Callable[..., Run]) -> None:
     # So that Kafka's own topics are there, with one replica. What a group has read is found again by brokers that start later, too.
     assert numbers(bus(host, "read", "log-reader", "logs.system"))
     assert numbers(bus(host, "commit", "log-reader", "logs.system", 7)) == []
+    run = converge(scenario_brokers=THREE[:2])
+    assert run.status == 0, run.text[-3000:]
+    assert votes(host) == {1001: "Leader", 1002: "Observer"}
+    assert replicas(host) == {(2, 2)}
+    assert numbers(bus(host, "committed", "log-reader", "logs.system")) == [7]
+
+
+def test_two_become_three_while_lines_come_in(
+    host: Host, instance: Callable[[str], Host], converge: Callable[..., Run]
+) -> None:
+    """The second, which was a broker alone, gets its vote with the third."""
     writing = begin_writing(1001, 4000, 90)
     run = converge(scenario_brokers=THREE)
     assert run.status == 0, run.text[-3000:]

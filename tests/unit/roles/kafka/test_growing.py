@@ -1,0 +1,101 @@
+# Copyright (c) 2026, the Bitcoin Cache Machine authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""In which order members are restarted when others come, so that each restart finds all the others with the vote that they shall have."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
+
+from ansible_collections.bcm.datacenter.plugins.module_utils._kafka_cluster import Expected, Vote, vote_findings
+from ansible_collections.bcm.datacenter.plugins.plugin_utils import _kafka
+
+ROLE = Path(__file__).parents[4] / "roles/kafka"
+HOSTVARS = {
+    f"manager-{index}": {"bcm_number": 1000 + index, "bcm_addresses": {"cluster": f"10.0.0.{index}"}}
+    for index in range(1, 6)
+}
+
+
+def members(count: int) -> list[dict[str, Any]]:
+    return _kafka.members(list(HOSTVARS)[:count], None, HOSTVARS, "x.internal")
+
+
+def trusted(value: Any) -> Any:
+    """As Ansible takes what stands in a role."""
+    if isinstance(value, dict):
+        return {key: trusted(one) for key, one in value.items()}
+    return trust_as_template(value) if isinstance(value, str) else value
+
+
+def decided(stored: dict[str, list[str]], now: list[dict[str, Any]], there: list[str]) -> dict[str, list[str]]:
+    """Names of the members that are new and of those that are restarted, in their order, all having another configuration."""
+    role = yaml.safe_load((ROLE / "vars/main.yml").read_text())
+    tasks = yaml.safe_load((ROLE / "tasks/services.yml").read_text())
+    (task,) = [one for one in tasks if one["name"] == "Who is new, and who is changed"]
+    variables = {
+        **trusted({key: role[key] for key in ("kafka__names", "kafka__stored", "kafka__promoted")}),
+        **trusted(task["vars"]),
+        "kafka_members": now,
+        "kafka__read": {
+            "secrets": {
+                f"kafka-member-{name}": json.dumps({"directory": "d", "roles": roles}) for name, roles in stored.items()
+            }
+        },
+        "kafka__swarm": {"services": [{"Name": f"kafka-{name}"} for name in there]},
+        "kafka__had": {"results": [{"msg": "Service updated", "kafka__member": member} for member in now]},
+    }
+    found = Templar(loader=DataLoader(), variables=variables).template(trusted(task["ansible.builtin.set_fact"]))
+    return {key: [member["name"] for member in some] for key, some in found.items()}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "restarted"),
+    [
+        (1, 2, ["manager-1"]),
+        (1, 3, ["manager-1"]),
+        (2, 3, ["manager-2", "manager-1"]),
+        (2, 4, ["manager-2", "manager-1"]),
+        (3, 5, ["manager-1", "manager-2", "manager-3"]),
+    ],
+)
+def test_growing_comes_to_an_end(before: int, after: int, restarted: list[str]) -> None:
+    now = members(after)
+    stored = {member["name"]: member["roles"] for member in members(before)}
+    # The new ones are remembered when they are formatted.
+    stored |= {member["name"]: member["roles"] for member in now[before:]}
+    found = decided(stored, now, [member["name"] for member in now[:before]])
+    assert found["kafka__new"] == [member["name"] for member in now[before:]]
+    assert found["kafka__changed"] == restarted
+
+    controllers = tuple(member["id"] for member in now if "controller" in member["roles"])
+    voting = {member["id"] for member in members(before) if "controller" in member["roles"]}
+    voting |= {member["id"] for member in now[before:] if "controller" in member["roles"]}
+    for name in restarted:
+        (member,) = [one for one in now if one["name"] == name]
+        votes = [Vote(one, "d", 0, 1000, "Leader" if one == 1001 else "Follower") for one in sorted(voting)]
+        assert vote_findings(votes, Expected(controllers=controllers, apart_from=(member["id"],))) == []
+        voting |= {member["id"]} & set(controllers)
+    assert voting == set(controllers)
+
+
+def test_a_run_that_was_killed_before_the_first_restart_is_finished_in_the_same_order() -> None:
+    """The new one's service is there, and roles are those of before: they are remembered after the restart."""
+    now = members(3)
+    stored = {"manager-1": ["broker", "controller"], "manager-2": ["broker"], "manager-3": ["broker", "controller"]}
+    assert decided(stored, now, [member["name"] for member in now]) == {
+        "kafka__new": [],
+        "kafka__changed": ["manager-2", "manager-1", "manager-3"],
+    }
+    assert decided({**stored, "manager-2": ["broker", "controller"]}, now, [member["name"] for member in now]) == {
+        "kafka__new": [],
+        "kafka__changed": ["manager-1", "manager-2", "manager-3"],
+    }
