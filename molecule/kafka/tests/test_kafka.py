@@ -163,6 +163,13 @@ def test_two_become_three_while_lines_come_in(
     assert (again.status, again.changed) == (0, set())
 
 
+def test_a_member_that_stands_is_not_left_out(host: Host, refusal: Callable[..., str]) -> None:
+    words = refusal(scenario_brokers=THREE[:2])
+    assert "kafka-kafka-3 stands and is not declared any more" in words
+    assert "kafka-kafka-3 stands and is not declared any more" in refusal("--check", scenario_brokers=THREE[:2])
+    assert replicas(host) == {(3, 3)}
+
+
 def test_a_broker_that_is_killed_costs_nothing(host: Host, instance: Callable[[str], Host]) -> None:
     third = instance("kafka-3")
     writing = begin_writing(4001, 6000, 20)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""In which order members are restarted when others come, so that each restart finds all the others with the vote that they shall have."""
+"""Which members are new, which are restarted and in which order, and who stands and is not declared any more."""
 
 from __future__ import annotations
 
@@ -36,13 +36,18 @@ def trusted(value: Any) -> Any:
     return trust_as_template(value) if isinstance(value, str) else value
 
 
+def of_role(*names: str) -> dict[str, Any]:
+    """Variables of the role that it works out by itself."""
+    role = yaml.safe_load((ROLE / "vars/main.yml").read_text())
+    return {name: trusted(role[name]) for name in names}
+
+
 def decided(stored: dict[str, list[str]], now: list[dict[str, Any]], there: list[str]) -> dict[str, list[str]]:
     """Names of the members that are new and of those that are restarted, in their order, all having another configuration."""
-    role = yaml.safe_load((ROLE / "vars/main.yml").read_text())
     tasks = yaml.safe_load((ROLE / "tasks/services.yml").read_text())
     (task,) = [one for one in tasks if one["name"] == "Who is new, and who is changed"]
     variables = {
-        **trusted({key: role[key] for key in ("kafka__names", "kafka__stored", "kafka__promoted")}),
+        **of_role("kafka__names", "kafka__stored", "kafka__promoted"),
         **trusted(task["vars"]),
         "kafka_members": now,
         "kafka__read": {
@@ -68,6 +73,7 @@ def decided(stored: dict[str, list[str]], now: list[dict[str, Any]], there: list
     ],
 )
 def test_growing_comes_to_an_end(before: int, after: int, restarted: list[str]) -> None:
+    """Each restart finds all the others with the vote that they shall have."""
     now = members(after)
     stored = {member["name"]: member["roles"] for member in members(before)}
     # The new ones are remembered when they are formatted.
@@ -99,3 +105,30 @@ def test_a_run_that_was_killed_before_the_first_restart_is_finished_in_the_same_
         "kafka__new": [],
         "kafka__changed": ["manager-1", "manager-2", "manager-3"],
     }
+
+
+@pytest.mark.parametrize(
+    ("answers", "left"),
+    [
+        ([["kafka-manager-1", "kafka-manager-2", "kafka-manager-3"]], []),
+        ([["kafka-manager-1"]], []),
+        ([["kafka-manager-5", "kafka-manager-1", "kafka-manager-4"]], ["kafka-manager-4", "kafka-manager-5"]),
+        ([["kafka-manager-1-controller", "kafka-manager-1"]], ["kafka-manager-1-controller"]),
+        # A tier that was another one; each is told once, by whoever answers.
+        ([None, ["kafka-kafka-1"], ["kafka-kafka-1"]], ["kafka-kafka-1"]),
+        ([[]], []),
+        ([None, None], []),
+    ],
+)
+def test_who_stands_and_is_not_declared_any_more(answers: list[list[str] | None], left: list[str]) -> None:
+    results: list[dict[str, Any]] = [
+        {"rc": 1, "stdout_lines": ["kafka-what is said of an error"]},
+        {"rc": 127, "stdout_lines": []},
+    ]
+    results += [{"unreachable": True} if lines is None else {"rc": 0, "stdout_lines": lines} for lines in answers]
+    variables = {
+        **of_role("kafka__names", "kafka__left"),
+        "kafka_members": members(3),
+        "kafka__standing": {"results": results},
+    }
+    assert Templar(loader=DataLoader(), variables=variables).template(trusted("{{ kafka__left }}")) == left
