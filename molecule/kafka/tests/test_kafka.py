@@ -259,6 +259,26 @@ def test_what_one_broker_holds_alone_is_held_by_others_before_it_is_restarted(
     assert numbers(bus(host, "committed", "log-reader", "logs.system")) == [9]
 
 
+def test_a_configuration_that_kafka_does_not_start_with_is_on_the_first_alone(
+    host: Host, instance: Callable[[str], Host], converge: Callable[..., Run]
+) -> None:
+    def told(name: str) -> bool:
+        return "num.partitions=none" in instance(name).file(f"/etc/bcm/kafka/{name}/server.properties").content_string
+
+    others = {name: container(instance(name), name) for name in THREE[1:]}
+    # What they have from the test before.
+    options = {"num.replica.fetchers": "2"}
+    failed = converge(scenario_brokers=THREE, kafka_options={**options, "num.partitions": "none"}, kafka_wait=60)
+    assert failed.status != 0
+    assert [name for name in THREE if told(name)] == ["kafka-1"]
+
+    mended = converge(scenario_brokers=THREE, kafka_options=options)
+    assert mended.status == 0, mended.text[-3000:]
+    assert {name: container(instance(name), name) for name in others} == others
+    assert replicas(host) == {(3, 3)}
+    assert not [name for name in THREE if told(name)]
+
+
 def test_what_is_taken_away_keeps_its_data(
     host: Host, instance: Callable[[str], Host], converge: Callable[..., Run]
 ) -> None:

@@ -44,7 +44,7 @@ def of_role(*names: str) -> dict[str, Any]:
 
 def decided(stored: dict[str, list[str]], now: list[dict[str, Any]], there: list[str]) -> dict[str, list[str]]:
     """Names of the members that are new and of those that are restarted, in their order, all having another configuration."""
-    tasks = yaml.safe_load((ROLE / "tasks/services.yml").read_text())
+    tasks = yaml.safe_load((ROLE / "tasks/changes.yml").read_text())
     (task,) = [one for one in tasks if one["name"] == "Who is new, and who is changed"]
     variables = {
         **of_role("kafka__names", "kafka__stored", "kafka__promoted"),
@@ -132,3 +132,52 @@ def test_who_stands_and_is_not_declared_any_more(answers: list[list[str] | None]
         "kafka__standing": {"results": results},
     }
     assert Templar(loader=DataLoader(), variables=variables).template(trusted("{{ kafka__left }}")) == left
+
+
+@pytest.mark.parametrize(
+    ("changed", "formatted", "check", "written"),
+    [
+        ([], {}, False, True),
+        (["manager-1"], {}, False, True),
+        # It is written when it is restarted; in check mode it is said that it would be.
+        (["manager-1", "manager-2"], {}, False, False),
+        (["manager-1", "manager-2"], {}, True, True),
+        # It begins anew, and is formatted by it.
+        (["manager-1", "manager-2"], {"manager-2": []}, False, True),
+    ],
+)
+def test_who_is_to_be_restarted_has_its_configuration_until_then(
+    changed: list[str], formatted: dict[str, list[str]], check: bool, written: bool
+) -> None:
+    """What Kafka does not start with must not lie on all members when the first has tried it."""
+    own = (
+        "kafka__etc",
+        "kafka__own",
+        "kafka__uid",
+        "kafka__managed",
+        "kafka__member_files",
+        "kafka__later",
+        "kafka__properties",
+    )
+    variables = {
+        **of_role(*own),
+        "ansible_check_mode": check,
+        "inventory_hostname": "manager-2",
+        "kafka_members": members(3),
+        "kafka_directory": "/srv/kafka",
+        "kafka_authority": "authority",
+        "kafka_certificates": {"manager-2": {"key": "key", "certificate": "certificate"}},
+        "kafka__plan": {"conf": {"manager-2": "a=b\n"}, "names": {"manager-2": "names"}},
+        "kafka__changed": [member for member in members(3) if member["name"] in changed],
+        "kafka__decided": {"format": formatted},
+        "kafka__member": members(3)[1],
+    }
+    templar = Templar(loader=DataLoader(), variables=variables)
+    found = {one["path"]: one for one in templar.template(trusted("{{ kafka__member_files }}"))}
+    path = "/etc/bcm/kafka/manager-2/server.properties"
+    assert (path in found) is written
+    assert {"hosts", "ca.pem", "node.pem"} <= {Path(one).name for one in found}
+    # It is the same one either way.
+    later = templar.template(trusted("{{ kafka__properties }}"))
+    assert later["content"].endswith("here is lost with the next run.\na=b\n")
+    assert found.get(path, later) == later
