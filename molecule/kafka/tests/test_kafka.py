@@ -241,6 +241,16 @@ def test_what_cannot_be_is_refused_before_anything_is_made(host: Host, refusal: 
     words = refusal(kafka_site="another", kafka_memory="64MiB", kafka_free_space_min="3GiB")
     for wrong in ("memory", "free_space_min"):
         assert wrong in words
+    # What is on the volumes is not given another cluster's name, either.
+    known = json.loads(host.check_output(f"cat {SECRETS}/kafka-cluster"))["id"]
+    missing = f"volumes hold cluster {known}, and the secret kafka-cluster of site molkafka is missing"
+    host.check_output(f"mv {SECRETS}/kafka-cluster /root/kafka-cluster")
+    try:
+        for arguments in ([], ["--check"]):
+            assert missing in refusal(*arguments, scenario_brokers=THREE)
+        assert not host.file(f"{SECRETS}/kafka-cluster").exists
+    finally:
+        host.check_output(f"mv /root/kafka-cluster {SECRETS}/kafka-cluster")
     assert not host.file("/var/lib/bcm/sites/another").exists
 
 

@@ -181,3 +181,22 @@ def test_who_is_to_be_restarted_has_its_configuration_until_then(
     later = templar.template(trusted("{{ kafka__properties }}"))
     assert later["content"].endswith("here is lost with the next run.\na=b\n")
     assert found.get(path, later) == later
+
+
+def test_whose_a_volume_is_when_nobody_knows_its_cluster() -> None:
+    told = (
+        "== manager-1 files\r\n#\r\n#Mon Nov 30\r\ncluster.id=abc-D_1\r\nnode.id=1001\r\n== manager-1-controller files\r\n",
+        "== manager-2 empty\n",
+        "== manager-3 files\nversion=1\ncluster.id=abc-D_1\ndirectory.id=x\n",
+    )
+    variables = {
+        **of_role("kafka__found", "kafka__nameless"),
+        "ansible_play_hosts": ["manager-1", "manager-2", "manager-3"],
+        "hostvars": {f"manager-{n}": {"kafka__volumes": {"stdout": text}} for n, text in enumerate(told, 1)},
+    }
+    templar = Templar(loader=DataLoader(), variables=variables)
+    assert templar.template(trusted("{{ kafka__nameless }}")) == ["abc-D_1", "abc-D_1"]
+    variables["hostvars"] = {
+        f"manager-{n}": {"kafka__volumes": {"stdout": f"== manager-{n} empty\n"}} for n in (1, 2, 3)
+    }
+    assert Templar(loader=DataLoader(), variables=variables).template(trusted("{{ kafka__nameless }}")) == []
