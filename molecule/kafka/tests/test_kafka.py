@@ -218,6 +218,7 @@ def test_a_volume_that_was_emptied_is_refused_and_rejoins_when_it_is_named(
     assert run.status == 0, run.text[-3000:]
     assert host.file(f"{SECRETS}/kafka-member-kafka-2").content_string != known
     assert sorted(votes(host)) == [1001, 1002, 1003]
+    assert "Observer" not in votes(host).values()
     wait_for("all replicas in sync", lambda: replicas(host) == {(3, 3)}, 120, every=5)
     again = converge(scenario_brokers=THREE)
     assert (again.status, again.changed) == (0, set())
