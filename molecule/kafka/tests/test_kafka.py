@@ -238,6 +238,16 @@ def test_a_full_volume_holds_its_broker_until_there_is_room(host: Host, instance
     wait_for("all replicas in sync", lambda: replicas(host) == {(3, 3)}, 120, every=5)
 
 
+def test_rights_go_though_a_topic_is_refused(host: Host, converge: Callable[..., Run]) -> None:
+    host.check_output("kafka acls --add --allow-principal User:stranger --operation Read --topic audit")
+    assert "User:stranger" in host.check_output("kafka acls --list")
+    shorter = {"audit": {"partitions": 1, "retention": "1h", "size": "64MiB", "ordered": True}}
+    run = converge(scenario_brokers=THREE, kafka_topics=shorter)
+    assert run.status != 0
+    assert "retention.ms 3600000 instead of 2592000000" in run.failures[0]
+    assert "User:stranger" not in host.check_output("kafka acls --list")
+
+
 def test_what_cannot_be_is_refused_before_anything_is_made(host: Host, refusal: Callable[..., str]) -> None:
     words = refusal(kafka_site="another", kafka_memory="64MiB", kafka_free_space_min="3GiB")
     for wrong in ("memory", "free_space_min"):
