@@ -52,11 +52,11 @@ class FakeKafka:
     def topic_settings(self, names: list[str]) -> dict[str, dict[str, str]]:
         return {name: dict(self.topics[name].settings) for name in names}
 
-    def in_force(self, topic: str) -> dict[str, str]:
-        return {"retention.ms": "604800000", **self.topics[topic].settings}
-
     def broker_settings(self, ids: list[int], keys: list[str]) -> dict[int, dict[str, str]]:
         return {one: {key: self.defaults[one][key] for key in keys} for one in ids}
+
+    def in_force(self, topic: str) -> dict[str, str]:
+        return {"retention.ms": "604800000", **self.topics[topic].settings}
 
     def create(self, name: str, partitions: int, replicas: int, settings: dict[str, str]) -> None:
         self.calls.append(f"create {name}")
