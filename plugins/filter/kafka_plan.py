@@ -43,8 +43,8 @@ RETURN = r"""
 _value:
   description:
     - C(conf) and C(names), the texts of two files by member; C(bootstrap_servers); C(brokers) and C(controllers), their IDs;
-      C(replication_factor) and C(min_insync_replicas); C(topics) and C(rights), as the modules take them; C(heap_mib); C(memory_limit) in
-      bytes; C(free_space_kib) and C(volume_kib).
+      C(replication_factor) and C(min_insync_replicas); C(own_partitions) of the topics that Kafka has for itself; C(topics) and C(rights),
+      as the modules take them; C(heap_mib); C(memory_limit) in bytes; C(free_space_kib) and C(volume_kib).
   type: dict
 """
 

@@ -145,6 +145,11 @@ class Cluster:
             shown[one] = {key: entries[key].value for key in keys if key in entries}
         return shown
 
+    def in_force(self, topic: str) -> dict[str, str]:
+        """The settings that are in force for a topic, its own or else those of the brokers."""
+        (entries,) = self._configs([ConfigResource("topic", topic)]).values()
+        return {key: entry.value for key, entry in entries.items()}
+
     def _configs(self, resources: t.Sequence[t.Any]) -> dict[str, dict[str, t.Any]]:
         if not resources:
             return {}

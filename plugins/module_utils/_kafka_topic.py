@@ -32,7 +32,9 @@ class Topic:
 
     name: str
     partitions: list[Partition]
+    # Those of its own, and all that are in force, which it has from the cluster where it has none.
     settings: dict[str, str] = field(default_factory=dict)
+    in_force: dict[str, str] = field(default_factory=dict)
 
     @property
     def replicas(self) -> int:
@@ -139,21 +141,23 @@ def _compare_settings(topic: Topic, wish: Wish, plan: Plan) -> None:
         have = topic.settings.get(key)
         if value == have:
             continue
-        loss = _loses(key, have, value)
+        before = topic.in_force.get(key) if have is None else have
+        loss = _loses(key, before, value)
         if loss and not wish.allow_loss:
-            plan.problems.append(f"{key} {value} instead of {have}: {loss}; allow_loss says that this will do")
+            wanted = "the cluster's" if value is None else value
+            plan.problems.append(f"{key} {wanted} instead of {before}: {loss}; allow_loss says that this will do")
         else:
             plan.settings[key] = value
 
 
 def _loses(key: str, have: str | None, want: str | None) -> str:
-    """Why lines would be lost by another value, empty if none would. Of what was never set nobody knows."""
-    if have is None or want is None:
+    """Why lines would be lost by another value than that which is in force, empty if none would."""
+    if key != "cleanup.policy" and key not in _KEEPS:
         return ""
+    if have is None or want is None:
+        return "nobody knows whether lines that are kept now would go"
     if key == "cleanup.policy":
         return "" if set(have.split(",")) >= set(want.split(",")) else "lines that are kept now would go"
-    if key not in _KEEPS:
-        return ""
     try:
         before, after = int(have), int(want)
     except ValueError:

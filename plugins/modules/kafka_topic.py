@@ -48,6 +48,8 @@ options:
   config:
     description:
       - Settings that the topic has of its own. Others that it has are left alone. One that is V(null) becomes the cluster's.
+      - C(cleanup.policy), C(retention.ms), C(retention.bytes) and C(delete.retention.ms) are held against what is in force now, the topic's own
+        value or else the cluster's. Less is refused without O(allow_loss), and V(null) too, for nobody knows what the cluster will have.
     type: dict
     default: {}
   ordered:
@@ -156,6 +158,7 @@ class Keeper:
         topic = next((one for one in topics if one.name == self.name), None)
         if topic:
             topic.settings = self.cluster.topic_settings([self.name])[self.name]
+            topic.in_force = self.cluster.in_force(self.name)
         return sorted(brokers), topic
 
     def present(self) -> dict[str, t.Any]:

@@ -30,8 +30,9 @@ NAME = re.compile(r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$")
 # Where things are in the container.
 ETC, DATA = "/etc/kafka", "/data/log"
 
-# Kafka's own topics: what consumer groups have read, transactions, share groups. Their number of partitions is fixed when the
-# first of them is needed.
+# Kafka's own topics: what consumer groups have read, transactions, share groups. Their number of partitions is fixed when they
+# are made. By it a broker finds who keeps what of whom; one that starts goes by the topic, if it is there, and else by its
+# configuration: the two must never differ, or it looks for what was kept where it is not.
 OWN_PARTITIONS = 12
 # How far a group has read is remembered for as long, however long none of it is there. Kafka's own are seven days (OFFSETS_RETENTION_MINUTES_DEFAULT
 # of org.apache.kafka.coordinator.group.GroupCoordinatorConfig): who is away for longer would read, and write, all that is there once more.
@@ -254,6 +255,7 @@ def plan(settings: Mapping[str, Any]) -> dict[str, Any]:
         "controllers": [one["id"] for one in controllers],
         "replication_factor": _kafka.replicas(len(brokers)),
         "min_insync_replicas": _kafka.in_sync(len(brokers)),
+        "own_partitions": OWN_PARTITIONS,
         "topics": topics(settings.get("topics") or {}, len(brokers)),
         "rights": rights(settings.get("clients") or {}),
         "heap_mib": heap(memory) // MIB,

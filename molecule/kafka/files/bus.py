@@ -1,10 +1,13 @@
 # Copyright (c) 2026, the Bitcoin Cache Machine authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a client of Kafka does, as whoever its certificate says: bus.py write|log|read IDENTITY TOPIC FIRST LAST [SECONDS]
+"""What a client of Kafka does, as whoever its certificate says.
+
+    bus.py write|log|read|commit|committed IDENTITY TOPIC FIRST LAST [SECONDS]
 
 write sends the numbers from FIRST to LAST, spread over SECONDS, and prints those that were acknowledged. log does so with records as a shipper's.
-read prints all that it finds. What is refused is said on the standard error, and ends it.
+read prints all that it finds. commit says for the identity's group that of the topic's first partition all before FIRST was read, committed prints
+what it has said. What is refused is said on the standard error, and ends it.
 """
 
 from __future__ import annotations
@@ -101,9 +104,23 @@ def read(identity: str, topic: str) -> None:
         consumer.close()
 
 
+def group(identity: str, place: TopicPartition) -> None:
+    """Say how far the group is, where PLACE does, or be told."""
+    consumer = Consumer({**settings(identity), "group.id": identity, "enable.auto.commit": False})
+    try:
+        if place.offset >= 0:
+            consumer.commit(offsets=[place], asynchronous=False)
+        else:
+            print(consumer.committed([place], timeout=30)[0].offset)
+    finally:
+        consumer.close()
+
+
 verb, identity, topic, *rest = sys.argv[1:]
 if verb in ("write", "log"):
     numbers, seconds = range(int(rest[0]), int(rest[1]) + 1), float(rest[2]) if len(rest) > 2 else 0
     write(identity, topic, numbers, seconds, record if verb == "log" else str)
+elif verb in ("commit", "committed"):
+    group(identity, TopicPartition(topic, 0, int(rest[0])) if verb == "commit" else TopicPartition(topic, 0))
 else:
     read(identity, topic)

@@ -127,11 +127,21 @@ def test_it_is_kafka_and_may_do_nothing_else(host: Host) -> None:
     assert host.file("/etc/bcm/kafka/admin/admin.pem").mode == 0o600
 
 
-def test_one_becomes_three_while_lines_come_in(
+def test_one_becomes_two(host: Host, converge: Callable[..., Run]) -> None:
+    # So that Kafka's own topics are there, with one replica. What a group has read is found again by brokers that start later, too.
+    assert numbers(bus(host, "read", "log-reader", "logs.system"))
+    assert numbers(bus(host, "commit", "log-reader", "logs.system", 7)) == []
+    run = converge(scenario_brokers=THREE[:2])
+    assert run.status == 0, run.text[-3000:]
+    assert votes(host) == {1001: "Leader", 1002: "Observer"}
+    assert replicas(host) == {(2, 2)}
+    assert numbers(bus(host, "committed", "log-reader", "logs.system")) == [7]
+
+
+def test_two_become_three_while_lines_come_in(
     host: Host, instance: Callable[[str], Host], converge: Callable[..., Run]
 ) -> None:
-    # So that Kafka's own topics are there, with one replica.
-    assert numbers(bus(host, "read", "log-reader", "logs.system"))
+    """The second, which was a broker alone, gets its vote with the third."""
     writing = begin_writing(1001, 4000, 90)
     run = converge(scenario_brokers=THREE)
     assert run.status == 0, run.text[-3000:]
@@ -148,8 +158,16 @@ def test_one_becomes_three_while_lines_come_in(
 
     # All of them, and in order, each once.
     assert numbers(bus(host, "read", "log-reader", "logs.system")) == list(range(1, 4001))
+    assert numbers(bus(host, "committed", "log-reader", "logs.system")) == [7]
     again = converge(scenario_brokers=THREE)
     assert (again.status, again.changed) == (0, set())
+
+
+def test_a_member_that_stands_is_not_left_out(host: Host, refusal: Callable[..., str]) -> None:
+    words = refusal(scenario_brokers=THREE[:2])
+    assert "kafka-kafka-3 stands and is not declared any more" in words
+    assert "kafka-kafka-3 stands and is not declared any more" in refusal("--check", scenario_brokers=THREE[:2])
+    assert replicas(host) == {(3, 3)}
 
 
 def test_a_broker_that_is_killed_costs_nothing(host: Host, instance: Callable[[str], Host]) -> None:
@@ -200,6 +218,7 @@ def test_a_volume_that_was_emptied_is_refused_and_rejoins_when_it_is_named(
     assert run.status == 0, run.text[-3000:]
     assert host.file(f"{SECRETS}/kafka-member-kafka-2").content_string != known
     assert sorted(votes(host)) == [1001, 1002, 1003]
+    assert "Observer" not in votes(host).values()
     wait_for("all replicas in sync", lambda: replicas(host) == {(3, 3)}, 120, every=5)
     again = converge(scenario_brokers=THREE)
     assert (again.status, again.changed) == (0, set())
@@ -219,10 +238,30 @@ def test_a_full_volume_holds_its_broker_until_there_is_room(host: Host, instance
     wait_for("all replicas in sync", lambda: replicas(host) == {(3, 3)}, 120, every=5)
 
 
+def test_rights_go_though_a_topic_is_refused(host: Host, converge: Callable[..., Run]) -> None:
+    host.check_output("kafka acls --add --allow-principal User:stranger --operation Read --topic audit")
+    assert "User:stranger" in host.check_output("kafka acls --list")
+    shorter = {"audit": {"partitions": 1, "retention": "1h", "size": "64MiB", "ordered": True}}
+    run = converge(scenario_brokers=THREE, kafka_topics=shorter)
+    assert run.status != 0
+    assert "retention.ms 3600000 instead of 2592000000" in run.text
+    assert "User:stranger" not in host.check_output("kafka acls --list")
+
+
 def test_what_cannot_be_is_refused_before_anything_is_made(host: Host, refusal: Callable[..., str]) -> None:
     words = refusal(kafka_site="another", kafka_memory="64MiB", kafka_free_space_min="3GiB")
     for wrong in ("memory", "free_space_min"):
         assert wrong in words
+    # What is on the volumes is not given another cluster's name, either.
+    known = json.loads(host.check_output(f"cat {SECRETS}/kafka-cluster"))["id"]
+    missing = f"volumes hold cluster {known}, and the secret kafka-cluster of site molkafka is missing"
+    host.check_output(f"mv {SECRETS}/kafka-cluster /root/kafka-cluster")
+    try:
+        for arguments in ([], ["--check"]):
+            assert missing in refusal(*arguments, scenario_brokers=THREE)
+        assert not host.file(f"{SECRETS}/kafka-cluster").exists
+    finally:
+        host.check_output(f"mv /root/kafka-cluster {SECRETS}/kafka-cluster")
     assert not host.file("/var/lib/bcm/sites/another").exists
 
 
@@ -238,12 +277,34 @@ def test_what_one_broker_holds_alone_is_held_by_others_before_it_is_restarted(
     )
     (said,) = converge("look.yml").failures
     assert "alerts (1) has fewer replicas than 3; min.insync.replicas of alerts (1) is lower than 2" in said
+    assert numbers(bus(host, "commit", "log-reader", "logs.system", 9)) == []
     run = converge(scenario_brokers=THREE, kafka_options={"num.replica.fetchers": "2"})
     assert run.status == 0, run.text[-3000:]
     assert "bcm.datacenter.kafka : Give them more replicas" in {task for _host, task in run.changed}
     assert replicas(host) == {(3, 3)}
+    assert numbers(bus(host, "committed", "log-reader", "logs.system")) == [9]
     looked = converge("look.yml")
     assert looked.status == 0, looked.failures
+
+
+def test_a_configuration_that_kafka_does_not_start_with_is_on_the_first_alone(
+    host: Host, instance: Callable[[str], Host], converge: Callable[..., Run]
+) -> None:
+    def told(name: str) -> bool:
+        return "num.partitions=none" in instance(name).file(f"/etc/bcm/kafka/{name}/server.properties").content_string
+
+    others = {name: container(instance(name), name) for name in THREE[1:]}
+    # What they have from the test before.
+    options = {"num.replica.fetchers": "2"}
+    failed = converge(scenario_brokers=THREE, kafka_options={**options, "num.partitions": "none"}, kafka_wait=60)
+    assert failed.status != 0
+    assert [name for name in THREE if told(name)] == ["kafka-1"]
+
+    mended = converge(scenario_brokers=THREE, kafka_options=options)
+    assert mended.status == 0, mended.text[-3000:]
+    assert {name: container(instance(name), name) for name in others} == others
+    assert replicas(host) == {(3, 3)}
+    assert not [name for name in THREE if told(name)]
 
 
 def test_what_is_taken_away_keeps_its_data(

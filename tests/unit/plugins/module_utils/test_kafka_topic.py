@@ -23,9 +23,19 @@ from ansible_collections.bcm.datacenter.plugins.module_utils._kafka_topic import
 BROKERS = (1, 2, 3)
 
 
+# What is in force where a topic says nothing.
+CLUSTER = {
+    "cleanup.policy": "delete",
+    "retention.ms": "604800000",
+    "retention.bytes": "-1",
+    "segment.bytes": "1073741824",
+}
+
+
 def topic(partitions=2, replicas=(1, 2, 3), in_sync=None, **settings):
     parts = [Partition(n, replicas[0], tuple(replicas), tuple(in_sync or replicas)) for n in range(partitions)]
-    return Topic("t", parts, {key.replace("_", "."): value for key, value in settings.items()})
+    own = {key.replace("_", "."): value for key, value in settings.items()}
+    return Topic("t", parts, own, {**CLUSTER, **own})
 
 
 def test_a_topic_as_it_shall_be_is_left_alone():
@@ -55,6 +65,15 @@ def test_a_setting_becomes_the_clusters():
         ({"retention_bytes": "-1"}, {"retention.bytes": "1000"}),
         ({"cleanup_policy": "delete"}, {"cleanup.policy": "compact"}),
         ({"cleanup_policy": "compact"}, {"cleanup.policy": "compact,delete"}),
+        # It has none of its own, and keeps by the cluster's.
+        ({}, {"retention.ms": "1"}),
+        ({}, {"retention.bytes": "1000"}),
+        ({}, {"cleanup.policy": "compact"}),
+        # Of this one nothing was told.
+        ({}, {"delete.retention.ms": "1"}),
+        # What the cluster will have may be less.
+        ({"retention_ms": "100"}, {"retention.ms": None}),
+        ({"cleanup_policy": "compact"}, {"cleanup.policy": None}),
     ],
 )
 def test_nothing_that_is_kept_goes_unless_it_may(have, want):
@@ -69,13 +88,24 @@ def test_nothing_that_is_kept_goes_unless_it_may(have, want):
     [
         ({"retention_ms": "100"}, {"retention.ms": "101"}),
         ({"retention_ms": "100"}, {"retention.ms": "-1"}),
-        ({}, {"retention.ms": "1"}),
+        ({}, {"retention.ms": "604800000"}),
+        ({}, {"retention.ms": "-1"}),
+        ({}, {"cleanup.policy": "delete"}),
         ({"cleanup_policy": "compact,delete"}, {"cleanup.policy": "delete"}),
         ({"segment_bytes": "100"}, {"segment.bytes": "50"}),
     ],
 )
 def test_what_keeps_more_or_the_same_is_done(have, want):
     assert compare(topic(**have), Wish(settings=want), BROKERS).settings == want
+
+
+def test_it_is_said_what_is_kept_now_and_by_what():
+    assert compare(topic(), Wish(settings={"retention.ms": "1"}), BROKERS).problems == [
+        "retention.ms 1 instead of 604800000: lines that are kept now would go at once; allow_loss says that this will do"
+    ]
+    assert compare(topic(retention_ms="5"), Wish(settings={"retention.ms": None}), BROKERS).problems == [
+        "retention.ms the cluster's instead of 5: nobody knows whether lines that are kept now would go; allow_loss says that this will do"
+    ]
 
 
 def test_partitions_are_added_only_where_order_does_not_matter_or_somebody_says_so():

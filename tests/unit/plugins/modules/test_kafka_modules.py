@@ -62,6 +62,9 @@ class FakeKafka:
     def broker_settings(self, ids: list[int], keys: list[str]) -> dict[int, dict[str, str]]:
         return {one: {key: self.defaults[one][key] for key in keys} for one in ids}
 
+    def in_force(self, topic: str) -> dict[str, str]:
+        return {"retention.ms": "604800000", **self.topics[topic].settings}
+
     def create(self, name: str, partitions: int, replicas: int, settings: dict[str, str]) -> None:
         self.calls.append(f"create {name}")
         self.put(name, partitions, tuple(range(1, replicas + 1)), **settings)
@@ -205,6 +208,15 @@ def test_what_cannot_be_is_refused_before_anything_is_done(run: Run, kafka: Fake
     assert kafka.calls == []
     result = run("kafka_topic", name="new", replication_factor=4)
     assert "new was not made: 4 replicas take as many brokers, and there are 3" in result["msg"]
+
+
+def test_what_a_topic_keeps_by_the_clusters_settings_is_kept(run: Run, kafka: FakeKafka) -> None:
+    kafka.put("t")
+    refused = run("kafka_topic", name="t", config={"retention.ms": 1000})
+    assert "retention.ms 1000 instead of 604800000" in refused["msg"]
+    assert kafka.calls == []
+    assert run("kafka_topic", name="t", config={"retention.ms": 1000}, allow_loss=True)["changed"]
+    assert kafka.calls == ['alter t {"retention.ms": "1000"}']
 
 
 def test_a_topic_that_holds_lines_is_removed_only_if_they_may_go(run: Run, kafka: FakeKafka) -> None:

@@ -75,6 +75,14 @@ def test_how_far_a_group_has_read_is_known_as_long_as_there_is_what_it_has_read(
     assert conf("manager-1", topics={**topics, **own})["offsets.retention.minutes"] == str(minutes)
 
 
+def test_kafkas_own_topics_have_as_many_partitions_as_brokers_count_with():
+    """The role makes one of them before Kafka does."""
+    found = conf("manager-1")
+    counts = {value for key, value in found.items() if key.endswith("topic.num.partitions")}
+    assert counts == {str(plan(settings())["own_partitions"])}
+    assert found["offsets.topic.num.partitions"] in counts
+
+
 def test_controllers_of_their_own():
     found = conf("manager-1-controller", members=APART)
     assert (found["process.roles"], found["node.id"]) == ("controller", "1501")
