@@ -53,7 +53,7 @@ class Session:
         self.held: deque[tuple[Record, Ticket]] = deque()
         self.held_since = 0.0
         self.lost: Lost | None = None
-        self.kept = self.told = self.looked = clock()
+        self.kept = self.told = self.looked = self.lived = clock()
         self.changed = False
 
     def begin(self) -> State:
@@ -95,6 +95,7 @@ class Session:
                 break
             self.take(item)
             read += 1
+            self.live()
         if self.held and self.clock() - self.held_since >= HOLD:
             self.release()
         self.sender.poll(0)
@@ -173,8 +174,15 @@ class Session:
         self.kept = now
         self.tell()
 
+    def live(self) -> None:
+        """So many entries, each as long as it likes, may take longer than one that does nothing is let live."""
+        if self.clock() - self.lived >= TELL:
+            self.alive()
+            self.lived = self.clock()
+
     def tell(self) -> None:
         self.alive()
+        self.lived = self.clock()
         tell(self.settings, self.sender.trouble, self.sender.acknowledged, len(self.progress.tickets))
         self.told = self.clock()
 

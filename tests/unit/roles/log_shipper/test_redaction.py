@@ -18,6 +18,7 @@ BASE58 = "9s21ZrQH143K3QTDL4LXw2F7HEK3wJUD2nW2nRk4stbPy6cq3jPPqjiChkVvvNKmPGJxWU
     ("message", "told"),
     [
         (f"rpcauth=operator:{HEX[:32]}${HEX}", f"rpcauth=operator:{MARK}"),
+        (f"rpcauth=ope=rator:{HEX[:32]}${HEX}", f"rpcauth=ope=rator:{MARK}"),
         ("bitcoind -rpcpassword=hunter2 -server", f"bitcoind -rpcpassword={MARK} -server"),
         ("lncli --password hunter2 unlock", f"lncli --password {MARK} unlock"),
         ('{"user":"bob","password": "hun ter2","port":1}', f'{{"user":"bob","password": {MARK},"port":1}}'),
@@ -40,6 +41,7 @@ BASE58 = "9s21ZrQH143K3QTDL4LXw2F7HEK3wJUD2nW2nRk4stbPy6cq3jPPqjiChkVvvNKmPGJxWU
         ('password="hunter2 without an end', f"password={MARK}"),
         ('{"password":"hun\\"ter2","port":1}', f'{{"password":{MARK},"port":1}}'),
         ('{\\"password\\":\\"hunter2\\",\\"port\\":1}', f'{{\\"password\\":{MARK},\\"port\\":1}}'),
+        ('{\\"password\\":\\"hun\\\\ter\\n2\\",\\"port\\":1}', f'{{\\"password\\":{MARK},\\"port\\":1}}'),
         ("password=hun;ter,2 port=1", f"password={MARK} port=1"),
         ('{"cipher_seed_mnemonic":["abandon","ability"],"port":1}', f'{{"cipher_seed_mnemonic":{MARK},"port":1}}'),
         ("mnemonic: " + " ".join(["abandon"] * 24) + ".", f"mnemonic: {MARK}."),
@@ -81,12 +83,33 @@ def test_a_key_that_never_ends_hides_so_many_lines() -> None:
     assert shown == 4
 
 
-@pytest.mark.parametrize("piece", ["a-", "pass ", "--pass", 'pass="', "token:\\\\", "://a:", "seed: a "])
-def test_a_long_line_takes_no_time(piece: str) -> None:
+@pytest.mark.parametrize(
+    ("begin", "piece"),
+    [
+        ("", "a-"),
+        ("", "pass "),
+        ("", "--pass"),
+        ("", 'pass="'),
+        ("", "pass=a,"),
+        ("", "token:\\\\"),
+        ("", "://a:"),
+        ("", "://a"),
+        ("", "seed: a "),
+        ("", "rpcauth="),
+        ("", "rpcauth=a"),
+        ("", "authorization: basic "),
+        ("bearer", " "),
+        ('pass:\\"', "\\"),
+        ('pass:\\"', "\\a"),
+        ("pass:", "\\"),
+        ("pass=a", ","),
+    ],
+)
+def test_a_long_line_takes_no_time(begin: str, piece: str) -> None:
     """Anybody may write one; who takes minutes for it ships nothing else meanwhile."""
-    began = time.monotonic()
-    Redaction().message("key " + piece * 50_000, 0)
-    assert time.monotonic() - began < 10
+    began = time.process_time()
+    Redaction().message(f"key {begin}{piece * (400_000 // len(piece))}", 0)
+    assert time.process_time() - began < 5
 
 
 def test_further_patterns() -> None:

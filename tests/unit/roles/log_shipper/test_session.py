@@ -14,6 +14,7 @@ from unittest.mock import Mock
 
 import pytest
 from bcm_shipper import ledger, progress, sender, session
+from bcm_shipper.records import Records
 from bcm_shipper.sender import Sender, SetbackError, Trouble
 from bcm_shipper.session import Session
 
@@ -245,6 +246,19 @@ def test_it_reads_no_more_than_may_be_under_way(
     for _time in range(5):
         work(one, clock)
     assert arrived(kafka) == list(map(str, range(20)))
+
+
+def test_it_says_that_it_lives_between_entries_that_take_long(
+    begin: Callable[..., Session], journal: Any, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal.write(*map(str, range(4)))
+    one = begin()
+    lived: list[float] = []
+    monkeypatch.setattr(one, "alive", lambda: lived.append(clock.now))
+    monkeypatch.setattr(one.records, "line", lambda entry: setattr(clock, "now", clock.now + 100) or line(entry))
+    line = Records(one.settings, one.ledger).line
+    one.advance()
+    assert lived[:4] == [200, 300, 400, 500]
 
 
 def test_lost_entries_are_counted_once(begin: Callable[..., Session], journal: Any, kafka: Any, clock: Clock) -> None:
