@@ -29,8 +29,9 @@ class FakeJournal:
         self.boot, self.late = BOOT, 0
         # Of files that came after a reader was opened, and that it finds by looking.
         self.unseen: list[dict[str, Any]] = []
-        # Numbers of entries that cannot be read.
+        # Numbers of entries that cannot be read, and whether that is said: libsystemd goes on to what it can read, and says nothing.
         self.damaged: set[int] = set()
+        self.silent = False
         self.opened = 0
 
     def entry(self, message: str, **fields: Any) -> dict[str, Any]:
@@ -88,7 +89,10 @@ class FakeReader:
         moment = self.on["__REALTIME_TIMESTAMP"]
         return sum(1 for entry in entries if entry["__REALTIME_TIMESTAMP"] <= moment)
 
-    def step(self, index: int) -> dict[str, Any]:
+    def step(self, index: int, onward: int) -> dict[str, Any]:
+        entries = self.journal.entries
+        while self.journal.silent and 0 <= index < len(entries) and entries[index]["number"] in self.journal.damaged:
+            index += onward
         if not 0 <= index < len(self.journal.entries):
             return {}
         self.on = self.journal.entries[index]
@@ -97,10 +101,10 @@ class FakeReader:
         return {name: value for name, value in self.on.items() if name != "number"}
 
     def get_next(self) -> dict[str, Any]:
-        return self.step(self.place())
+        return self.step(self.place(), 1)
 
     def get_previous(self) -> dict[str, Any]:
-        return self.step(self.place() - (2 if self.on is not None and self.on in self.journal.entries else 1))
+        return self.step(self.place() - (2 if self.on is not None and self.on in self.journal.entries else 1), -1)
 
     def seek_head(self) -> None:
         self.on, self.before = None, 0
