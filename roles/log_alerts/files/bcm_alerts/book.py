@@ -33,7 +33,7 @@ class Memory:
 
 
 def key_of(name: Name) -> str:
-    return json.dumps(["case", *name], separators=(",", ":"), ensure_ascii=False)
+    return encoded(["case", *name]).decode()
 
 
 def memory_from(values: Mapping[str, bytes]) -> Memory:
@@ -66,7 +66,7 @@ def values_of(places: Mapping[Place, int], cases: Mapping[Name, Case | None], at
 
 
 def encoded(value: Any) -> bytes:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
 
 
 class Book:

@@ -103,10 +103,9 @@ class Session:
 
     def take(self, value: bytes, now: float) -> None:
         try:
-            record = json.loads(value)
-            self.alerts += self.engine.take(record, now)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            # Not of the shipper's.
+            self.alerts += self.engine.take(record_of(value), now)
+        except Exception:
+            # Not of the shipper's. Whatever it is, nobody would read on if this one ended here, or the next one, which begins with it.
             return
 
     def tick(self, now: float) -> None:
@@ -134,6 +133,15 @@ class Session:
             live=self.listening > 0,
             open=self.engine.open(),
         )
+
+
+def record_of(value: bytes) -> Any:
+    """A line as it was sent. JSON can say half a letter (\\ud800), which nobody could write again; it is one that is unknown."""
+    # What Python makes of bytes by itself is half letters, too.
+    record = json.loads(value.decode("utf-8", "replace"))
+    if b"\\u" not in value:
+        return record
+    return json.loads(json.dumps(record, ensure_ascii=False).encode("utf-8", "replace"))
 
 
 def tell(settings: Settings, trouble: Trouble, role: str, **more: Any) -> None:

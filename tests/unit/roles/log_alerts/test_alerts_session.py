@@ -12,6 +12,7 @@ import types
 import pytest
 from bcm_alerts import session
 from bcm_alerts.book import Memory, memory_from, values_of
+from bcm_alerts.cases import Name
 from bcm_alerts.kafka import SetbackError, Trouble
 from bcm_alerts.session import Session
 from bcm_alerts.settings import Settings
@@ -219,11 +220,26 @@ def test_what_is_no_line_is_passed_over(kafka, clock, begin):
         b'{"time": 7}',
         b'{"host": "manager-1", "time": "today", "message": "fail"}',
         b"\xff",
+        b"[" * 100_000,
+        json.dumps(line(1, "it failed", priority=float("inf"))).encode(),
+        json.dumps(line(1, "it failed", host=["manager-1"])).encode(),
     ):
         kafka.write(0, value)
-    go_on(one, clock)
-    assert one.places["logs.system", 0] == 6
+    go_on(one, clock, 5)
+    assert one.places["logs.system", 0] == 9
     assert kafka.alerts == []
+
+
+def test_half_a_letter_can_be_remembered(kafka, clock, begin):
+    one = begin()
+    for number in range(2):
+        kafka.write(0, line(number, "it failed", host="manager-1\udc00"))
+    kafka.write(0, line(2, "it failed \ud800 \U0001f642", host="manager-1\udc00"))
+    kafka.write(0, json.dumps(line(3, "it failed \ud800"), ensure_ascii=False).encode("utf-8", "surrogatepass"))
+    go_on(one, clock)
+    assert [(one["alert"], one["message"]) for one in kafka.alerts] == [("mine/manager-1?", "it failed ? \U0001f642")]
+    expected = {Name("mine", "manager-1?"), Name("mine", "manager-1")}
+    assert set(memory_from(kafka.values).cases) == set(one.engine.cases) == expected
 
 
 def test_it_writes_also_if_there_is_nothing_new(kafka, clock, begin, tmp_path):
