@@ -38,6 +38,8 @@ class Case:
     # When such a line came last. Those up to FLOOR were of an alert that is over.
     last: float = 0.0
     floor: float = 0.0
+    # When such a line was read last: long after its own time, where a host was away, or where its clock is behind.
+    arrived: float = 0.0
     # Since when there is an alert, 0 if there is none, and how many lines it has.
     since: float = 0.0
     count: int = 0
@@ -48,6 +50,11 @@ class Case:
     @property
     def open(self) -> bool:
         return self.since > 0
+
+    @property
+    def latest(self) -> float:
+        """Since when there was nothing, as somebody knows who only reads."""
+        return max(self.last, self.arrived)
 
     def known(self, mark: str) -> bool:
         return any(one[1] == mark for one in self.seen)

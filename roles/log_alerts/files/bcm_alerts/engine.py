@@ -73,14 +73,14 @@ class Engine:
         rules = self.rules_for(value)
         if not rules:
             return told
-        # A clock that is ahead must not make others wait for it.
-        at = min(seconds_of(value["time"]), arrived)
+        # A clock that is ahead must not make others wait for it. That lines were lost is told with the time of the first that was not.
+        at = arrived if value.get("event") == "lost" else min(seconds_of(value["time"]), arrived)
         message = str(value.get("message", ""))[:LONGEST]
         for rule in rules:
             if rule.kind == "silent":
                 told += self.hear(rule, value, arrived)
             elif int(value.get("priority", 6)) <= rule.priority or rule.resolved_by is not None:
-                told += self.look(rule, value, message, at)
+                told += self.look(rule, value, message, at, arrived)
         return told
 
     def rules_for(self, value: Record) -> list[Rule]:
@@ -91,7 +91,7 @@ class Engine:
             self.found[key] = [rule for rule in self.rules.values() if rule.concerns(value)]
         return self.found[key]
 
-    def look(self, rule: Rule, value: Record, message: str, at: float) -> list[Alert]:
+    def look(self, rule: Rule, value: Record, message: str, at: float, arrived: float) -> list[Alert]:
         if rule.resolved_by is not None and rule.resolved_by.search(message):
             return self.over(rule, rule.base(value), at, message)
         if int(value.get("priority", 6)) > rule.priority:
@@ -105,18 +105,21 @@ class Engine:
         name = self.name_for(Name(rule.name, rule.base(value), (groups.get("about") or "")[:100]))
         case = self.cases.get(name) or Case(host=self.host_of(rule, value, name))
         if rule.kind == "value":
-            return self.weigh(rule, name, case, groups.get("value") or "", message, at)
+            return self.weigh(rule, name, case, groups.get("value") or "", message, at, arrived)
         mark = str(value[rule.of])[:100] if rule.kind == "distinct" else mark_of(value)
         if case.known(mark):
             return []
         case.remember(at, mark, rule.count)
+        case.arrived = arrived
         if case.open:
             case.count += 1
         self.put(name, case)
         recent = case.recent(rule.within)
         return self.raise_(rule, name, case, at, recent, message) if not case.open and recent >= rule.count else []
 
-    def weigh(self, rule: Rule, name: Name, case: Case, text: str, message: str, at: float) -> list[Alert]:
+    def weigh(
+        self, rule: Rule, name: Name, case: Case, text: str, message: str, at: float, arrived: float
+    ) -> list[Alert]:
         """A number that may be too high."""
         try:
             figure = float(text)
@@ -125,17 +128,14 @@ class Engine:
         # Of what comes late, or twice, nothing follows any more.
         if at <= case.last:
             return []
+        if figure <= rule.above and name not in self.cases:
+            return []
+        case.last, case.arrived = at, arrived
+        self.put(name, case)
         if case.open:
-            case.last = at
-            self.put(name, case)
             return self.resolve(name, case, at, f"it is {figure:g}") if figure <= rule.until else []
         if figure <= rule.above:
-            if name in self.cases:
-                case.last = at
-                self.put(name, case)
             return []
-        case.last = at
-        self.put(name, case)
         return self.raise_(rule, name, case, at, figure, message)
 
     def hear(self, rule: Rule, value: Record, arrived: float) -> list[Alert]:
@@ -166,10 +166,10 @@ class Engine:
             rule_ = self.rules.get(name.rule)
             if rule_ is None or rule_.kind == "silent":
                 continue
-            if case.open and now - case.last >= rule_.quiet:
+            if case.open and now - case.latest >= rule_.quiet:
                 told += self.resolve(name, case, now, f"nothing like it for {words.span(rule_.quiet)}")
             keep = max(rule_.within, KEEP_VALUES if rule_.kind == "distinct" else KEEP)
-            if not case.open and now - case.last >= keep:
+            if not case.open and now - case.latest >= keep:
                 self.drop(name)
         return told
 

@@ -73,10 +73,36 @@ def test_lines_before_an_alert_was_over_are_not_counted_for_the_next():
     assert teller.say("x", 22) == ["raised mine/manager-1"]
 
 
-def test_what_a_host_tells_late_is_told_and_is_over():
+def test_what_a_host_tells_late_is_open_as_long_as_what_it_tells_at_once():
+    """An alert that is over within a second nobody sees."""
     teller = Teller(rule(pattern="x", quiet=60))
     assert teller.say("x", -7200) == ["raised mine/manager-1"]
-    assert teller.wait(0) == ["resolved mine/manager-1"]
+    assert teller.wait(59) == []
+    assert teller.wait(60) == ["resolved mine/manager-1"]
+
+
+def test_a_clock_that_is_behind_makes_no_alert_that_comes_and_goes():
+    teller = Teller(rule(pattern="x", count=2, within=600, quiet=60))
+    told = []
+    for number in range(1, 10):
+        now = NOW + number * 30
+        told += teller.engine.take(line(number, "x", number * 30 - 7200), now) + teller.engine.tick(now + 1, NOW)
+    assert teller.words(told) == ["raised mine/manager-1"]
+    assert teller.wait(9 * 30 + 60) == ["resolved mine/manager-1"]
+
+
+def test_a_loss_that_is_told_late_is_one_of_now():
+    """The time of what tells it is that of the first line that was not lost."""
+    teller = Teller(rule(pattern="were removed", quiet=86400))
+    (raised,) = teller.engine.take(line(1, "5 entries were removed", -7 * 86400, event="lost"), NOW)
+    assert raised["since"] == "2026-11-29T18:30:00.000000Z"
+    assert teller.wait(86399) == []
+    assert teller.wait(86400) == ["resolved mine/manager-1"]
+
+
+def test_what_was_remembered_before_it_was_known_when_it_came_is_over_too():
+    cases = {Name("mine", "manager-1"): case_from({"since": NOW, "last": NOW, "host": "manager-1"})}
+    assert Teller(rule(pattern="x", quiet=60), cases=cases).wait(60) == ["resolved mine/manager-1"]
 
 
 def test_a_clock_that_is_ahead_holds_nothing_open():
