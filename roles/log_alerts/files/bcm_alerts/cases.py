@@ -35,7 +35,7 @@ class Case:
     host: str = ""
     # Time and mark of the last lines that fitted, or the values and when each was seen first.
     seen: list[list[Any]] = field(default_factory=list)
-    # When such a line came last. Those up to FLOOR were of an alert that is over.
+    # When such a line came last; of a silent one without the time in which nobody listened. Those up to FLOOR were of an alert that is over.
     last: float = 0.0
     floor: float = 0.0
     # When such a line was read last: long after its own time, where a host was away, or where its clock is behind.

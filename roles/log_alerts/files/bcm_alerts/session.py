@@ -27,7 +27,12 @@ MOST = 20_000
 class AnyBook(Protocol):
     def open(self) -> Memory: ...
     def keep(
-        self, places: Mapping[Place, int], cases: Mapping[Name, Case | None], alerts: list[Alert], at: float
+        self,
+        places: Mapping[Place, int],
+        cases: Mapping[Name, Case | None],
+        alerts: list[Alert],
+        at: float,
+        listened: float = 0.0,
     ) -> None: ...
     def close(self) -> None: ...
 
@@ -63,7 +68,7 @@ class Session:
         memory = book.open()
         now = clock()
         self.places = stream.open(memory.places, now)
-        self.engine = Engine(settings.site, settings.rules, settings.hosts, memory.cases)
+        self.engine = Engine(settings.site, settings.rules, settings.hosts, memory.cases, memory.listened)
         self.alerts = self.engine.begin(now)
         # Since when all that comes is seen at once.
         self.listening = 0.0
@@ -118,7 +123,7 @@ class Session:
             self.tell("works")
 
     def keep(self, now: float) -> None:
-        self.book.keep(self.places, self.engine.changes(), self.alerts, now)
+        self.book.keep(self.places, self.engine.changes(), self.alerts, now, self.engine.listened)
         self.alerts = []
         self.lines = 0
         self.kept = now

@@ -274,6 +274,36 @@ def test_another_one_goes_on_with_what_was_remembered():
     assert second.open() == ["mine/manager-1", "quiet/bitcoin-1", "quiet/server-1"]
 
 
+def test_what_was_heard_is_remembered_now_and_then():
+    teller = Teller(rule(kind="silent", within=2000), hosts={"manager-1": "manager"})
+    remembered = []
+    for at in range(0, 200, 10):
+        teller.say("hello", at)
+        teller.wait(at)
+        remembered += [case.last - NOW for case in teller.engine.changes().values()]
+    assert remembered == [0, 60, 120, 180]
+    # Whoever goes on knows of none of it that it was later, by a twentieth of the time at most.
+    kept = {Name("mine", "manager-1"): case_from({"last": NOW + 180})}
+    second = Teller(rule(kind="silent", within=2000), hosts={"manager-1": "manager"}, cases=kept, listened=NOW + 190)
+    assert second.wait(2000, listening=1000) == second.wait(2989, listening=1000) == []
+    assert second.wait(2990, listening=1000) == ["raised mine/manager-1"]
+
+
+def test_what_is_heard_before_all_was_read_is_not_of_the_future():
+    kept = {Name("mine", "manager-1"): case_from({"last": NOW})}
+    teller = Teller(rule(kind="silent", within=60), hosts={"manager-1": "manager"}, cases=kept, listened=NOW + 10)
+    teller.say("hello", 3600)
+    assert teller.wait(3669, listening=3610) == []
+    assert teller.wait(3670, listening=3610) == ["raised mine/manager-1"]
+
+
+def test_a_memory_that_does_not_know_of_silence_says_nothing_of_it():
+    kept = {Name("mine", "manager-1/app"): case_from({"last": NOW - 9999})}
+    teller = Teller(rule(kind="silent", per="source", within=60), cases=kept)
+    assert teller.wait(59) == []
+    assert teller.wait(60) == ["raised mine/manager-1/app"]
+
+
 def test_what_is_declared_no_more_is_over():
     cases = {
         Name("gone", "manager-1"): Case(since=NOW, last=NOW, text="gone"),
