@@ -43,14 +43,27 @@ RULES = (
     Rule(("agedbg5k",), re.compile(r"\bAgEDbG5k[A-Za-z0-9+/_=-]{40,}")),
     # Keys of onion services and of their clients.
     Rule(("ed25519-v3:",), re.compile(r"(?i)\b(ED25519-V3:)[A-Za-z0-9+/=]+"), rf"\1{MARK}"),
-    Rule(("x25519:",), re.compile(r"(?i)\b(x25519:)[A-Z2-7]{50,}"), rf"\1{MARK}"),
+    Rule(("x25519:",), re.compile(r"(?i)\b(x25519:)[A-Z0-9+/]{40,}=*"), rf"\1{MARK}"),
     # Extended private keys, from which all of a wallet follows.
     Rule(("prv",), re.compile(r"\b[xyztuvYZUV]prv[1-9A-HJ-NP-Za-km-z]{80,}")),
     # What lets a machine into the Swarm, and what unlocks it.
     Rule(("swmtkn-", "swmkey-"), re.compile(r"\b(SWM(?:TKN|KEY)-1-)[A-Za-z0-9+/=-]+"), rf"\1{MARK}"),
     Rule(("authorization",), re.compile(r"""(?i)(authorization["']?\s*[:=]\s*["']?(?:(?:basic|bearer|digest|negotiate|token)\s+)?)[^\s"']+"""), rf"\1{MARK}"),
     Rule(("bearer",), re.compile(r"(?i)\b(bearer\s+)[A-Za-z0-9._~+/-]{16,}=*"), rf"\1{MARK}"),
-    Rule(("://",), re.compile(r"(://[^/\s:@]*:)[^/\s]+(?=@)"), rf"\1{MARK}"),
+    # A token is often all that there is, or it is the user. A password may have a slash in it, which a user has not.
+    Rule(("://",), re.compile(r"""(://)(?:[^/\s:@"']*:(?:[^\s"':]|:(?!//))+|[^/\s:@"']*:[^/\s]+|[^/\s"']+)(?=@)"""), rf"\1{MARK}"),
+    # What a wallet is told on the command line, or as JSON, up to the line's end: what of it is secret depends on where it stands, and on
+    # quotes. bitcoind itself says no more of it than which method was called, and by whom.
+    Rule(
+        ("walletpassphrase", "encryptwallet", "privkey", "signrawtransactionwithkey", "sethdseed", "createwallet"),
+        re.compile(
+            r"""(?i)(?<!method=)((?:walletpassphrase(?:change)?|encryptwallet|importprivkey|signmessagewithprivkey|signrawtransactionwithkey"""
+            r"""|sethdseed|createwallet(?=["'\\,:=]))["'\\]*[\s,:=]+)\S.*"""
+        ),
+        rf"\1{MARK}",
+    ),
+    # Which wallet it is may be known.
+    Rule(("createwallet",), re.compile(r"""(?i)(createwallet\s+\S+\s+)\S.*"""), rf"\1{MARK}"),
     # The words that a wallet is made of.
     Rule(
         ("mnemonic", "seed"),
