@@ -103,6 +103,13 @@ def missing(last: Position, first: Position) -> int:
     return between if first.series == last.series and between > SKIPPED else 0
 
 
+def is_later(before: Position, found: Position | None, last: Position) -> bool:
+    """Whether BEFORE, which stands before FOUND, was written after LAST, which is not there any more: when the power failed it was not on the
+    disk. What the next start has written may have its number and those before it, and earlier times, if the clock is behind since. Where
+    nothing was FOUND, the journal ends with what that start has written, for this program is part of it."""
+    return before.reuses(last) or (before.boot != last.boot and (found is None or found.boot == before.boot))
+
+
 class Journal:
     """What follows a position, without leaving anything out unnoticed."""
 
@@ -150,9 +157,8 @@ class Journal:
             return []
         # Where the bound removes, it removes what is oldest: then there is nothing before what is found.
         fields = reader.get_previous()
-        before = bool(fields)
         first = entry_of(found) if found else None
-        while fields and (entry := entry_of(fields)).position.reuses(last):
+        while fields and is_later((entry := entry_of(fields)).position, first.position if first else None, last):
             first = entry
             fields = reader.get_previous()
         if first is None:
@@ -160,7 +166,8 @@ class Journal:
         reader.seek_cursor(first.position.cursor)
         reader.get_next()
         self.last = first.position
-        if before or first.position.follows(last):
+        again = first.position.series == last.series and first.position.number <= last.number
+        if fields or again or first.position.follows(last):
             entries = missing(last, first.position)
             return [Lost(entries, damaged=True), first] if entries else [first]
         return [removed(last, first.position, self.tail), first]

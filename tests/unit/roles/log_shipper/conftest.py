@@ -32,10 +32,11 @@ class FakeJournal:
         # Numbers of entries that cannot be read, and whether that is said: libsystemd goes on to what it can read, and says nothing.
         self.damaged: set[int] = set()
         self.silent = False
-        self.opened = 0
+        self.opened = self.written = 0
 
     def entry(self, message: str, **fields: Any) -> dict[str, Any]:
         self.number += 1
+        self.written += 1
         moment = START + (self.number + self.late) * 1000
         known = {
             "_TRANSPORT": "syslog",
@@ -50,6 +51,8 @@ class FakeJournal:
             "__REALTIME_TIMESTAMP": moment,
             "__CURSOR": f"s={self.series};i={self.number:x};b={self.boot};m=1;t={moment:x};x=3",
             "number": self.number,
+            # Where it is among the others, whatever its time says.
+            "order": self.written,
         }
 
     def write(self, *messages: str, **fields: Any) -> None:
@@ -67,7 +70,7 @@ class FakeJournal:
         self.opened += 1
         self.entries += self.unseen
         self.unseen = []
-        self.entries.sort(key=lambda entry: entry["__REALTIME_TIMESTAMP"])
+        self.entries.sort(key=lambda entry: entry["order"])
         return FakeReader(self)
 
 
@@ -86,8 +89,8 @@ class FakeReader:
         if self.on is None:
             return self.before
         entries = self.journal.entries
-        moment = self.on["__REALTIME_TIMESTAMP"]
-        return sum(1 for entry in entries if entry["__REALTIME_TIMESTAMP"] <= moment)
+        order = self.on["order"]
+        return sum(1 for entry in entries if entry["order"] <= order)
 
     def step(self, index: int, onward: int) -> dict[str, Any]:
         entries = self.journal.entries
@@ -98,7 +101,7 @@ class FakeReader:
         self.on = self.journal.entries[index]
         if self.on["number"] in self.journal.damaged:
             raise OSError(errno.EBADMSG, "Bad message")
-        return {name: value for name, value in self.on.items() if name != "number"}
+        return {name: value for name, value in self.on.items() if name not in ("number", "order")}
 
     def get_next(self) -> dict[str, Any]:
         return self.step(self.place(), 1)

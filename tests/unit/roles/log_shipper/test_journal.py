@@ -128,6 +128,38 @@ def test_numbers_that_are_used_again_after_a_power_cut_are_read(journal: Any) ->
     assert messages(Journal(journal.open, first.last)) == ["four", "five", "six", "seven"]
 
 
+@pytest.mark.parametrize("more", [[], ["five", "six", "seven"]])
+@pytest.mark.parametrize("left", [0, 1])
+def test_numbers_that_are_used_again_with_a_clock_that_is_behind_are_read(
+    journal: Any, left: int, more: list[str]
+) -> None:
+    """A machine whose clock has no battery: after the power cut it is earlier than before."""
+    journal.write("one", "two", "three")
+    first = Journal(journal.open, None)
+    messages(first)
+    del journal.entries[left:]
+    journal.restart(journal.series, left)
+    journal.boot, journal.late = "d" * 32, -1_000_000
+    journal.write("four", *more)
+    reading = Journal(journal.open, first.last)
+    assert messages(reading) == ["four", *more]
+    journal.write("later")
+    assert messages(reading) == ["later"]
+    assert messages(Journal(journal.open, first.last)) == ["four", *more, "later"]
+
+
+def test_an_earlier_start_is_not_read_again(journal: Any) -> None:
+    """Only what comes after the last one that is missing was written by another start."""
+    journal.write("one")
+    journal.boot = "d" * 32
+    journal.write("two", "three", "four")
+    first = Journal(journal.open, None)
+    for _entry in range(3):
+        first.read()
+    del journal.entries[2]
+    assert messages(Journal(journal.open, first.last)) == ["four"]
+
+
 def test_what_came_with_a_file_that_was_not_seen_is_read_in_its_place(journal: Any) -> None:
     journal.write("one")
     reading = Journal(journal.open, None)

@@ -26,7 +26,7 @@ def make(journal: Any, settings: Callable[..., Any]) -> Callable[..., Any]:
     records = Records(said, Ledger({}, said.limits))
 
     def made(message: str = "hello", seconds: float = 0, **fields: Any) -> list[Record | LeftOut]:
-        entry = entry_of({k: v for k, v in journal.entry(message, **fields).items() if k != "number"})
+        entry = entry_of({k: v for k, v in journal.entry(message, **fields).items() if k not in ("number", "order")})
         return list(records.of(Entry(entry.position, entry.fields, entry.microseconds + int(seconds * 1_000_000))))
 
     made.records = records  # type: ignore[attr-defined]
