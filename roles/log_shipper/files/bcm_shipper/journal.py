@@ -92,7 +92,8 @@ def removed(last: Position, first: Position, tail: Position | None) -> Lost:
     if first.series == last.series:
         return Lost(first.number - last.number - 1, exact=True)
     known = tail.number - last.number if tail is not None and tail.series == last.series else 0
-    return Lost(max(0, known), exact=False)
+    # Nobody can say that there were none.
+    return Lost(max(1, known), exact=False)
 
 
 def missing(last: Position, first: Position) -> int:

@@ -37,7 +37,7 @@ def backlog(state: State, opener: Callable[[], Reader]) -> Object:
     losing, first, counted = 0, None, 0
     while (item := journal.read()) is not None:
         if isinstance(item, Lost):
-            losing = max(item.entries, 1)
+            losing = item.entries
             continue
         counted += 1
         first = first or item
@@ -86,11 +86,11 @@ def reasons(said: Object, settings: Settings) -> list[str]:
         wrong.append(f"{said['backlog']} entries are not in Kafka, the first since {said['oldest']:.0f} s: {cause}")
     if said["losing"]:
         wrong.append(
-            f"the journal has reached its size, and {said['losing']} entries at least were removed before they were sent"
+            f"{said['losing']} entries at least are not in the journal any more, or cannot be read, and were not sent"
         )
     if said["lost"] and time.time() - said["lost_at"] < settings.lost_for:
         when = day_of(said["lost_at"])
-        wrong.append(f"{said['lost']} entries were removed before they were sent, the last ones on {when}")
+        wrong.append(f"{said['lost']} entries were lost before they were sent, the last ones on {when}")
     if said["certificate_days"] is not None and said["certificate_days"] < DAYS:
         wrong.append(f"its certificate ends in {said['certificate_days']:.0f} days; site.yml issues it anew")
     return wrong

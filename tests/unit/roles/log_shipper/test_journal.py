@@ -68,7 +68,7 @@ def test_removed_entries_of_an_earlier_start_are_counted_as_far_as_they_were_kno
     journal.write("after")
     journal.remove(4)
     assert messages(Journal(journal.open, first.last, end.position)) == [Lost(3, exact=False), "after"]
-    assert messages(Journal(journal.open, first.last)) == [Lost(0, exact=False), "after"]
+    assert messages(Journal(journal.open, first.last)) == [Lost(1, exact=False), "after"]
 
 
 def test_a_start_of_the_machine_is_no_loss(journal: Any) -> None:
@@ -255,7 +255,7 @@ def test_a_journal_that_was_emptied_is_said(journal: Any) -> None:
     assert messages(reading) == []
     journal.restart()
     journal.write("two")
-    assert messages(reading) == [Lost(0, exact=False), "two"]
+    assert messages(reading) == [Lost(1, exact=False), "two"]
 
 
 def test_what_is_no_text_stays_readable() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from bcm_shipper import ledger, progress, sender, session
+from bcm_shipper import ledger, progress, sender, session, status
 from bcm_shipper.records import Records
 from bcm_shipper.sender import Sender, SetbackError, Trouble
 from bcm_shipper.session import Session
@@ -277,6 +277,21 @@ def test_lost_entries_are_counted_once(begin: Callable[..., Session], journal: A
     assert one.state.lost == 2
     assert one.state.lost_at > 0
     assert [message.split(" ")[0] for message in arrived(kafka)] == ["one", "two", "2", "five"]
+
+
+def test_a_loss_of_which_nobody_knows_how_much_it_was_is_one(
+    begin: Callable[..., Session], journal: Any, kafka: Any, clock: Clock
+) -> None:
+    """It was switched off in the middle of it, and comes back when all of that is gone."""
+    journal.write("one")
+    work(begin(), clock)
+    journal.remove(1)
+    journal.restart()
+    journal.write("two")
+    one = begin()
+    work(one, clock)
+    assert (arrived(kafka)[-1], one.state.lost) == ("two", 1)
+    assert "1 entries were lost before they were sent" in status.report(one.settings, journal.open)["reason"]
 
 
 def test_a_limit_holds_over_a_kill(begin: Callable[..., Session], journal: Any, kafka: Any, clock: Clock) -> None:
