@@ -15,9 +15,9 @@ from pathlib import Path
 from bcm_shipper import progress
 from bcm_shipper.journal import Entry, Journal, Lost, Reader, end_of
 from bcm_shipper.ledger import MOST_UNDER_WAY, Ledger
-from bcm_shipper.progress import Progress, State, Ticket
+from bcm_shipper.progress import Progress, State, Ticket, UnreadableError
 from bcm_shipper.records import LeftOut, Record, Records
-from bcm_shipper.sender import Sender, Trouble
+from bcm_shipper.sender import Sender, SetbackError, Trouble
 from bcm_shipper.settings import Settings
 
 AT_ONCE = 500
@@ -57,8 +57,14 @@ class Session:
         self.changed = False
 
     def begin(self) -> State:
-        """The state that was kept. Who begins now remembers at once what comes before: a kill does not move it."""
-        state = progress.load(self.settings.state)
+        """The state that was kept. Who begins now remembers at once what comes before: a kill does not move it.
+
+        :raises SetbackError: it cannot be read.
+        """
+        try:
+            state = progress.load(self.settings.state)
+        except UnreadableError as exc:
+            raise SetbackError(str(exc)) from exc
         if state.position is None and self.settings.from_now:
             end = end_of(self.opener)
             state.position = state.tail = end.position if end else None

@@ -15,7 +15,7 @@ from typing import Any
 
 from bcm_shipper import progress
 from bcm_shipper.journal import Entry, Journal, Lost, Reader, end_of
-from bcm_shipper.progress import State
+from bcm_shipper.progress import State, UnreadableError
 from bcm_shipper.settings import Settings, directory
 
 # What is behind is counted so far.
@@ -110,11 +110,17 @@ def day_of(moment: float) -> str:
 
 
 def report(settings: Settings, opener: Callable[[], Reader]) -> Object:
-    state = progress.load(settings.state)
+    unreadable = ""
+    try:
+        state = progress.load(settings.state)
+        waiting = backlog(state, opener)
+    except UnreadableError as exc:
+        # How much waits nobody knows.
+        state, waiting, unreadable = State(), {"backlog": 0, "oldest": 0.0, "losing": 0}, str(exc)
     told = running(settings)
     said: Object = {
         "running": told is not None,
-        **backlog(state, opener),
+        **waiting,
         "sent": state.sent,
         "redacted": state.redacted,
         "left_out": state.left_out,
@@ -128,7 +134,7 @@ def report(settings: Settings, opener: Callable[[], Reader]) -> Object:
         "under_way": (told or {}).get("under_way", 0),
         "certificate_days": days_left(str(directory() / "certificate.pem")),
     }
-    wrong = reasons(said, settings)
+    wrong = ([unreadable] if unreadable else []) + reasons(said, settings)
     return {"ready": not wrong, "reason": "; ".join(wrong), "note": notes(said), **said}
 
 

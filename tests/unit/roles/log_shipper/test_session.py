@@ -13,6 +13,7 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
+from bcm_shipper import __main__ as command
 from bcm_shipper import ledger, progress, sender, session, status
 from bcm_shipper.records import Records
 from bcm_shipper.sender import Sender, SetbackError, Trouble
@@ -189,8 +190,50 @@ def test_the_state_is_whole_when_writing_it_is_cut_off(tmp_path: Path, monkeypat
 def test_a_state_of_another_version_is_not_guessed(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     path.write_text(json.dumps({"version": 2}))
-    with pytest.raises(ValueError, match="of version 2, and this program knows 1"):
+    with pytest.raises(progress.UnreadableError, match="of version 2, and this program knows 1"):
         progress.load(str(path))
+
+
+@pytest.mark.parametrize(
+    "kept", [b"", b"\0" * 4096, b"[]", b"null", b'{"version":1}', b'{"version":1,"position":7}', b"\xff"]
+)
+def test_a_state_that_cannot_be_read_is_said_and_tried_again(
+    begin: Callable[..., Session], journal: Any, kafka: Any, clock: Clock, kept: bytes
+) -> None:
+    journal.write("one")
+    one = begin()
+    work(one, clock)
+    path = Path(one.settings.state)
+    whole = path.read_bytes()
+    path.write_bytes(kept)
+    with pytest.raises(SetbackError, match=r"state.json cannot be read: .* remove it if"):
+        begin()
+    told = status.report(one.settings, journal.open)
+    assert not told["ready"]
+    assert f"{path} cannot be read: " in told["reason"]
+    assert path.read_bytes() == kept
+    path.write_bytes(whole)
+    work(begin(), clock)
+    assert arrived(kafka) == ["one"]
+
+
+def test_what_is_in_the_way_is_tried_again_and_said_once(
+    settings: Callable[..., Any], journal: Any, kafka: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    said = settings()
+    Path(said.state).write_text("{")
+    notified: list[str] = []
+    waited: list[float] = []
+    stop = Mock(wait=waited.append)
+    type(stop).asked = property(lambda _self: len(waited) >= 3)
+    monkeypatch.setattr(command, "notifier", lambda: notified.append)
+    monkeypatch.setattr(command, "connect", kafka.connect)
+    monkeypatch.setattr(command, "open_reader", lambda _path: journal.open())
+    command.run(said, stop)
+    assert waited == [2.0, 4.0, 8.0]
+    assert notified == [*["READY=1\nWATCHDOG=1"] * 3, "STOPPING=1"]
+    assert capsys.readouterr().err.count("cannot be read") == 1
+    assert "cannot be read" in json.loads(Path(said.runtime).read_text())["error"]
 
 
 def test_who_begins_now_does_so_once(begin: Callable[..., Session], journal: Any, kafka: Any, clock: Clock) -> None:
