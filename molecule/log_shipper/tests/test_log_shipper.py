@@ -249,7 +249,7 @@ def test_what_the_bound_removed_unread_is_counted(one: Host, machine: Host) -> N
     assert 0 <= told["lost"] + came - 60_000 < 50
     assert {record["priority"] for record in lost} == {2}
     assert not told["ready"]
-    assert "were removed before they were sent" in told["reason"]
+    assert "were lost before they were sent" in told["reason"]
 
 
 def test_a_window_is_found_by_host_service_time_and_priority(one: Host) -> None:

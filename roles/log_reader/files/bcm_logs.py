@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import heapq
+import io
 import json
 import os
 import re
@@ -31,6 +32,7 @@ from typing import Any
 
 CONFIG = "/etc/bcm/logs"
 PRIORITIES = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
+TEXTS = ("host", "class", "source", "unit", "service", "slot", "identifier", "pid", "time", "message")
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 FORMATS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ")
 # Seconds without an answer after which something is wrong.
@@ -156,13 +158,24 @@ class Once:
         return True
 
 
+def record_of(value: bytes) -> Object:
+    """A record, of which all that is looked at is what it has to be."""
+    record: Object = json.loads(value)
+    if type(record.get("priority", 6)) is not int or not 0 <= record.get("priority", 6) < len(PRIORITIES):
+        raise ValueError("its priority is none")
+    for name in TEXTS:
+        if not isinstance(record.get(name, ""), str):
+            raise TypeError(f"its {name} is no text")
+    return record
+
+
 def chosen(values: Iterable[bytes], wanted: Wanted, once: Once) -> Iterator[tuple[float, Object]]:
     """What is wanted of what Kafka has, with its time."""
     for value in values:
         try:
-            record = json.loads(value)
+            record = record_of(value)
             seconds = seconds_of(record["time"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             # Not of the shipper's.
             continue
         if wanted.fits(record, seconds) and once.new(record):
@@ -356,6 +369,9 @@ def main(argv: list[str]) -> int:
     )
     say: Callable[[Object], str] = (lambda record: json.dumps(record, ensure_ascii=False)) if asked.json else line_of
     directory = Path(os.environ.get("BCM_LOGS", CONFIG))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # JSON can say half a letter, which is none that can be written otherwise.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         bus = Bus(json.loads((directory / "config.json").read_text(encoding="utf-8")), directory)
         if asked.latest:

@@ -28,12 +28,13 @@ class Memory:
     # The next line of each partition; nothing if nobody has worked before.
     places: dict[Place, int] = field(default_factory=dict)
     cases: dict[Name, Case] = field(default_factory=dict)
-    # When it was written last.
+    # When it was written last, and up to when it was listened for those who are silent.
     at: float = 0.0
+    listened: float = 0.0
 
 
 def key_of(name: Name) -> str:
-    return json.dumps(["case", *name], separators=(",", ":"), ensure_ascii=False)
+    return encoded(["case", *name]).decode()
 
 
 def memory_from(values: Mapping[str, bytes]) -> Memory:
@@ -46,14 +47,16 @@ def memory_from(values: Mapping[str, bytes]) -> Memory:
             continue
         if told["v"] != VERSION:
             raise SetbackError(f"the memory is of version {told['v']}, and this program knows {VERSION}")
-        memory.at = told["at"]
+        memory.at, memory.listened = told["at"], told.get("listened", 0.0)
         memory.places = {
             (topic, int(number)): place for topic, parts in told["places"].items() for number, place in parts.items()
         }
     return memory
 
 
-def values_of(places: Mapping[Place, int], cases: Mapping[Name, Case | None], at: float) -> dict[str, bytes | None]:
+def values_of(
+    places: Mapping[Place, int], cases: Mapping[Name, Case | None], at: float, listened: float = 0.0
+) -> dict[str, bytes | None]:
     """What has to be written; nothing for what is forgotten."""
     values: dict[str, bytes | None] = {
         key_of(name): encoded(case.said()) if case is not None else None for name, case in cases.items()
@@ -61,12 +64,12 @@ def values_of(places: Mapping[Place, int], cases: Mapping[Name, Case | None], at
     told: dict[str, dict[str, int]] = {}
     for (topic, number), place in sorted(places.items()):
         told.setdefault(topic, {})[str(number)] = place
-    values[POSITION] = encoded({"v": VERSION, "at": round(at, 3), "places": told})
+    values[POSITION] = encoded({"v": VERSION, "at": round(at, 3), "listened": round(listened, 3), "places": told})
     return values
 
 
 def encoded(value: Any) -> bytes:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
 
 
 class Book:
@@ -98,7 +101,12 @@ class Book:
         return read(self.settings, self.trouble)
 
     def keep(
-        self, places: Mapping[Place, int], cases: Mapping[Name, Case | None], alerts: list[dict[str, Any]], at: float
+        self,
+        places: Mapping[Place, int],
+        cases: Mapping[Name, Case | None],
+        alerts: list[dict[str, Any]],
+        at: float,
+        listened: float = 0.0,
     ) -> None:
         """All of it, or nothing.
 
@@ -108,7 +116,7 @@ class Book:
             self.producer.begin_transaction()
             for alert in alerts:
                 self.producer.produce(self.settings.alerts, key=alert["alert"], value=encoded(alert))
-            for key, value in values_of(places, cases, at).items():
+            for key, value in values_of(places, cases, at, listened).items():
                 self.producer.produce(self.settings.state, key=key, value=value)
             self.producer.commit_transaction(PATIENCE)
         except Exception as exc:

@@ -35,9 +35,11 @@ class Case:
     host: str = ""
     # Time and mark of the last lines that fitted, or the values and when each was seen first.
     seen: list[list[Any]] = field(default_factory=list)
-    # When such a line came last. Those up to FLOOR were of an alert that is over.
+    # When such a line came last; of a silent one without the time in which nobody listened. Those up to FLOOR were of an alert that is over.
     last: float = 0.0
     floor: float = 0.0
+    # When such a line was read last: long after its own time, where a host was away, or where its clock is behind.
+    arrived: float = 0.0
     # Since when there is an alert, 0 if there is none, and how many lines it has.
     since: float = 0.0
     count: int = 0
@@ -48,6 +50,11 @@ class Case:
     @property
     def open(self) -> bool:
         return self.since > 0
+
+    @property
+    def latest(self) -> float:
+        """Since when there was nothing, as somebody knows who only reads."""
+        return max(self.last, self.arrived)
 
     def known(self, mark: str) -> bool:
         return any(one[1] == mark for one in self.seen)

@@ -16,6 +16,9 @@ from bcm_alerts.rules import LONGEST, Record, Rule
 
 # Seconds for which something that is over is remembered, and after which nobody waits any more for a source that is silent.
 KEEP, KEEP_VALUES, FORGET = 3600.0, 86400.0, 7 * 86400.0
+# By how many seconds, or which part of its time, it may be remembered earlier than it was that something came of a silent one: of each line
+# to remember it would be much to write.
+HEARD, PART = 60.0, 20
 # Sources of which it is remembered which rules look at them.
 MOST_SOURCES = 20_000
 
@@ -36,20 +39,30 @@ class Engine:
     """Rules, and what is remembered for them."""
 
     def __init__(
-        self, site: str, rules: Iterable[Rule], hosts: Mapping[str, str], cases: Mapping[Name, Case] | None = None
+        self,
+        site: str,
+        rules: Iterable[Rule],
+        hosts: Mapping[str, str],
+        cases: Mapping[Name, Case] | None = None,
+        listened: float = 0.0,
     ) -> None:
         self.site = site
         self.rules = {rule.name: rule for rule in rules}
         self.hosts = dict(hosts)
         self.cases: dict[Name, Case] = dict(cases or {})
-        # Of silent ones: when something came last.
-        self.heard: dict[Name, float] = {}
+        # Up to when it was listened, and when something came last of silent ones, as if it had been listened all the time.
+        self.listened = listened
+        self.heard = {name: case.last for name, case in self.cases.items() if listened and self.is_silent(name)}
         # Cases that are other than they were when somebody has asked last.
         self.touched: set[Name] = set()
         self.found: dict[tuple[Any, ...], list[Rule]] = {}
         self.numbers: dict[str, int] = {}
         for name in self.cases:
             self.numbers[name.rule] = self.numbers.get(name.rule, 0) + 1
+
+    def is_silent(self, name: Name) -> bool:
+        """Whether it is known by its silence."""
+        return name.rule in self.rules and self.rules[name.rule].kind == "silent"
 
     def begin(self, now: float) -> list[Alert]:
         """What was left of rules and hosts that are not declared any more."""
@@ -73,14 +86,14 @@ class Engine:
         rules = self.rules_for(value)
         if not rules:
             return told
-        # A clock that is ahead must not make others wait for it.
-        at = min(seconds_of(value["time"]), arrived)
+        # A clock that is ahead must not make others wait for it. That lines were lost is told with the time of the first that was not.
+        at = arrived if value.get("event") == "lost" else min(seconds_of(value["time"]), arrived)
         message = str(value.get("message", ""))[:LONGEST]
         for rule in rules:
             if rule.kind == "silent":
                 told += self.hear(rule, value, arrived)
             elif int(value.get("priority", 6)) <= rule.priority or rule.resolved_by is not None:
-                told += self.look(rule, value, message, at)
+                told += self.look(rule, value, message, at, arrived)
         return told
 
     def rules_for(self, value: Record) -> list[Rule]:
@@ -91,7 +104,7 @@ class Engine:
             self.found[key] = [rule for rule in self.rules.values() if rule.concerns(value)]
         return self.found[key]
 
-    def look(self, rule: Rule, value: Record, message: str, at: float) -> list[Alert]:
+    def look(self, rule: Rule, value: Record, message: str, at: float, arrived: float) -> list[Alert]:
         if rule.resolved_by is not None and rule.resolved_by.search(message):
             return self.over(rule, rule.base(value), at, message)
         if int(value.get("priority", 6)) > rule.priority:
@@ -105,18 +118,21 @@ class Engine:
         name = self.name_for(Name(rule.name, rule.base(value), (groups.get("about") or "")[:100]))
         case = self.cases.get(name) or Case(host=self.host_of(rule, value, name))
         if rule.kind == "value":
-            return self.weigh(rule, name, case, groups.get("value") or "", message, at)
+            return self.weigh(rule, name, case, groups.get("value") or "", message, at, arrived)
         mark = str(value[rule.of])[:100] if rule.kind == "distinct" else mark_of(value)
         if case.known(mark):
             return []
         case.remember(at, mark, rule.count)
+        case.arrived = arrived
         if case.open:
             case.count += 1
         self.put(name, case)
         recent = case.recent(rule.within)
         return self.raise_(rule, name, case, at, recent, message) if not case.open and recent >= rule.count else []
 
-    def weigh(self, rule: Rule, name: Name, case: Case, text: str, message: str, at: float) -> list[Alert]:
+    def weigh(
+        self, rule: Rule, name: Name, case: Case, text: str, message: str, at: float, arrived: float
+    ) -> list[Alert]:
         """A number that may be too high."""
         try:
             figure = float(text)
@@ -125,17 +141,14 @@ class Engine:
         # Of what comes late, or twice, nothing follows any more.
         if at <= case.last:
             return []
+        if figure <= rule.above and name not in self.cases:
+            return []
+        case.last, case.arrived = at, arrived
+        self.put(name, case)
         if case.open:
-            case.last = at
-            self.put(name, case)
             return self.resolve(name, case, at, f"it is {figure:g}") if figure <= rule.until else []
         if figure <= rule.above:
-            if name in self.cases:
-                case.last = at
-                self.put(name, case)
             return []
-        case.last = at
-        self.put(name, case)
         return self.raise_(rule, name, case, at, figure, message)
 
     def hear(self, rule: Rule, value: Record, arrived: float) -> list[Alert]:
@@ -159,6 +172,9 @@ class Engine:
     def tick(self, now: float, listening: float) -> list[Alert]:
         """Time has passed. LISTENING is since when nothing was missed: who was not heard before may have said something."""
         told = []
+        if self.listened < listening:
+            self.pass_over(listening)
+        self.listened = now
         for rule in self.rules.values():
             if rule.kind == "silent":
                 told += self.listen(rule, now, listening)
@@ -166,12 +182,18 @@ class Engine:
             rule_ = self.rules.get(name.rule)
             if rule_ is None or rule_.kind == "silent":
                 continue
-            if case.open and now - case.last >= rule_.quiet:
+            if case.open and now - case.latest >= rule_.quiet:
                 told += self.resolve(name, case, now, f"nothing like it for {words.span(rule_.quiet)}")
             keep = max(rule_.within, KEEP_VALUES if rule_.kind == "distinct" else KEEP)
-            if not case.open and now - case.last >= keep:
+            if not case.open and now - case.latest >= keep:
                 self.drop(name)
         return told
+
+    def pass_over(self, listening: float) -> None:
+        """Nobody has listened for a while, until LISTENING: that is no silence."""
+        for name, at in self.heard.items():
+            if at < listening:
+                self.heard[name] = min(at + listening - self.listened, listening)
 
     def listen(self, rule: Rule, now: float, listening: float) -> list[Alert]:
         told = []
@@ -182,9 +204,8 @@ class Engine:
                 if rule.per == "source" and now - case.since >= FORGET:
                     told += self.resolve(name, case, now, "nobody waits for it any more")
                     self.drop(name)
-                    self.heard.pop(name, None)
                 continue
-            if now - max(self.heard.get(name, 0.0), listening) >= rule.within:
+            if now - self.heard.setdefault(name, listening) >= rule.within:
                 case = case or Case(host=name.base.partition("/")[0])
                 self.put(name, case)
                 told += self.raise_(rule, name, case, now, 0, "")
@@ -223,8 +244,6 @@ class Engine:
         told = words.record(self.site, name, case, rule.severity if rule else "warning", at, reason)
         case.end()
         self.touched.add(name)
-        if rule is not None and rule.kind == "silent" and rule.per != "source":
-            self.drop(name)
         return [told]
 
     def name_for(self, name: Name) -> Name:
@@ -243,12 +262,18 @@ class Engine:
         self.touched.add(name)
 
     def drop(self, name: Name) -> None:
+        self.heard.pop(name, None)
         if self.cases.pop(name, None) is not None:
             self.numbers[name.rule] -= 1
         self.touched.add(name)
 
     def changes(self) -> dict[Name, Case | None]:
         """What is other than it was when this was asked last; nothing for what is forgotten."""
+        for name, at in self.heard.items():
+            case = self.cases.get(name) or Case(host=name.base.partition("/")[0])
+            if at - case.last >= min(HEARD, self.rules[name.rule].within / PART) and not case.open:
+                case.last = at
+                self.put(name, case)
         changed = {name: self.cases.get(name) for name in self.touched}
         self.touched = set()
         return changed

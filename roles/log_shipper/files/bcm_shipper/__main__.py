@@ -84,6 +84,8 @@ def run(settings: Settings, stop: Stop) -> None:
                 say(f"Begins again with what is not acknowledged: {exc}")
             trouble.seen(str(exc))
             tell(settings, trouble)
+            # It runs, and says what is in the way: to be begun anew by systemd would help nobody.
+            notify("READY=1\nWATCHDOG=1")
             pause = FIRST_PAUSE if acknowledged else min(pause * 2, LONGEST_PAUSE)
             stop.wait(pause)
     notify("STOPPING=1")

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple, Protocol
 
 from bcm_shipper.position import Position, position_of
 
+# Numbers that may be missing between two entries without a loss: where a file is full, journald tries again in the next one, with another.
+SKIPPED = 1
 # Longer fields are cut by libsystemd. What is sent of a message is less.
 LONGEST_FIELD = 1 << 20
 
@@ -90,7 +92,23 @@ def removed(last: Position, first: Position, tail: Position | None) -> Lost:
     if first.series == last.series:
         return Lost(first.number - last.number - 1, exact=True)
     known = tail.number - last.number if tail is not None and tail.series == last.series else 0
-    return Lost(max(0, known), exact=False)
+    # Nobody can say that there were none.
+    return Lost(max(1, known), exact=False)
+
+
+def missing(last: Position, first: Position) -> int:
+    """How many entries were between LAST and FIRST, which follows it for libsystemd: that says nothing of what it could not read. All files
+    that journald writes at a time have one series, or each its own: then an entry of one comes between those of the other, and nothing is
+    said of either."""
+    between = first.number - last.number - 1
+    return between if first.series == last.series and between > SKIPPED else 0
+
+
+def is_later(before: Position, found: Position | None, last: Position) -> bool:
+    """Whether BEFORE, which stands before FOUND, was written after LAST, which is not there any more: when the power failed it was not on the
+    disk. What the next start has written may have its number and those before it, and earlier times, if the clock is behind since. Where
+    nothing was FOUND, the journal ends with what that start has written, for this program is part of it."""
+    return before.reuses(last) or (before.boot != last.boot and (found is None or found.boot == before.boot))
 
 
 class Journal:
@@ -106,7 +124,7 @@ class Journal:
         # Whether an entry that lacks what each one has is taken for what it is.
         self.strange = False
         if last is not None:
-            self.waiting = self.resume()
+            self.waiting = self.twice(self.resume)
         else:
             self.reader.seek_head()
 
@@ -115,6 +133,19 @@ class Journal:
         # From now on it is told of what changes.
         reader.fileno()
         return reader
+
+    def reopen(self) -> None:
+        self.reader.close()
+        self.reader = self.open()
+
+    def twice(self, find: Callable[[], list[Entry | Lost]]) -> list[Entry | Lost]:
+        """What FIND finds. A loss is one if it is found with another look at all files, too: journald may have renamed one during the first."""
+        last, found = self.last, find()
+        if last is not None and found and isinstance(found[0], Lost):
+            self.last = last
+            self.reopen()
+            found = find()
+        return found
 
     def resume(self) -> list[Entry | Lost]:
         """Go to what follows the last entry, and say what is missing before it."""
@@ -127,9 +158,8 @@ class Journal:
             return []
         # Where the bound removes, it removes what is oldest: then there is nothing before what is found.
         fields = reader.get_previous()
-        before = bool(fields)
         first = entry_of(found) if found else None
-        while fields and (entry := entry_of(fields)).position.reuses(last):
+        while fields and is_later((entry := entry_of(fields)).position, first.position if first else None, last):
             first = entry
             fields = reader.get_previous()
         if first is None:
@@ -137,8 +167,10 @@ class Journal:
         reader.seek_cursor(first.position.cursor)
         reader.get_next()
         self.last = first.position
-        if before or first.position.follows(last):
-            return [first]
+        again = first.position.series == last.series and first.position.number <= last.number
+        if fields or again or first.position.follows(last):
+            entries = missing(last, first.position)
+            return [Lost(entries, damaged=True), first] if entries else [first]
         return [removed(last, first.position, self.tail), first]
 
     def read(self) -> Entry | Lost | None:
@@ -178,11 +210,13 @@ class Journal:
         """What comes next is not what was expected: it came with a file that this reader has not seen yet, it is gone, or it
         is damaged. With a look at all files it is known which."""
         if self.last is not None:
-            self.reader.close()
-            self.reader = self.open()
-            self.waiting = self.resume()
-            if self.waiting:
-                return self.waiting.pop(0)
+            self.reopen()
+        self.waiting = self.twice(self.find)
+        return self.waiting.pop(0) if self.waiting else None
+
+    def find(self) -> list[Entry | Lost]:
+        if self.last is not None and (found := self.resume()):
+            return found
         damaged = 0
         self.strange = True
         while True:
@@ -193,12 +227,11 @@ class Journal:
                 damaged += 1
         self.strange = False
         if entry is None:
-            return None
+            return []
+        # What came before is there: it is not the bound that has removed what is missing.
+        entries = max(damaged, missing(self.last, entry.position) if self.last is not None else 0)
         self.last = entry.position
-        if not damaged:
-            return entry
-        self.waiting = [entry]
-        return Lost(damaged, damaged=True)
+        return [Lost(entries, damaged=True), entry] if entries else [entry]
 
 
 def end_of(opener: Callable[[], Reader]) -> Entry | None:

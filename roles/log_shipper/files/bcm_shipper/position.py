@@ -24,6 +24,12 @@ class Position(NamedTuple):
         """What identifies the entry wherever it is read."""
         return f"{self.series}:{self.number:x}"
 
+    @property
+    def boot(self) -> str:
+        """The machine's start during which it was written."""
+        found = CURSOR.match(self.cursor)
+        return (found[3] or "") if found is not None else ""
+
     def reuses(self, other: Position) -> bool:
         """Whether it has a number that OTHER has used up: when the power failed, what had it was not on the disk yet, and journald
         has gone on, in the same series, after what was."""

@@ -19,6 +19,10 @@ from bcm_shipper.position import Position, position_of
 VERSION = 1
 
 
+class UnreadableError(Exception):
+    """What was remembered is none of this program's any more."""
+
+
 @dataclass
 class State:
     """What another run needs to go on, and what is counted since the first one."""
@@ -63,12 +67,19 @@ def state_from(said: Mapping[str, Any]) -> State:
 
 
 def load(path: str) -> State:
-    """The state as it was kept. One that cannot be read is an error: to begin anew would be to send all again, with other numbers."""
+    """The state as it was kept. One that cannot be read is an error: to begin anew would be to send all again, with other numbers.
+
+    :raises UnreadableError: with all that there is to say.
+    """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        return state_from(json.loads(Path(path).read_text(encoding="utf-8")))
     except FileNotFoundError:
         return State()
-    return state_from(json.loads(text))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
+        words = str(exc) if isinstance(exc, ValueError) else repr(exc)
+        raise UnreadableError(
+            f"{path} cannot be read: {words}. Without it this begins as if it had never run: remove it if that is what is wanted"
+        ) from exc
 
 
 def keep(path: str, state: State) -> None:

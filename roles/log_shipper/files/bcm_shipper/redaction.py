@@ -13,8 +13,11 @@ MARK = "[redacted]"
 # Lines of a key that follow its beginning, if its end never comes.
 LONGEST_KEY = 200
 
+# Anybody may write a line of a megabyte, so no pattern may look at the same letters again from each place where it could begin: what it looks
+# over before it fails must not have another beginning in it.
+#
 # One in quotes, which may have been quoted themselves and need not end; a list or an object; or all up to a space.
-VALUE = r"""(?:\\+"(?:(?!\\*").)*(?:\\+")?|"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|\[[^\]]*\]?|\{[^}]*\}?|[^\s"',;&]+(?:[,;]+[^\s"',;&]+)*)"""
+VALUE = r"""(?:\\+"(?:[^"\\]|\\+(?![\\"]))*(?:\\+")?|"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|\[[^\]]*\]?|\{[^}]*\}?|[^\s"',;&]+(?:[,;]+[^\s"',;&]+)*)"""
 # What comes before such a name is not looked for: a pattern that begins anywhere takes minutes for one long line.
 NAME = (
     r"(?:pass(?:word|wd|phrase|code)?|secret(?:[ _-]?access)?(?:[ _-]?key)?|token|macaroon|mnemonic|seed[ _-]?phrase"
@@ -33,21 +36,34 @@ class Rule(NamedTuple):
 
 RULES = (
     # rpcauth=USER:SALT$HASH: who it is for may be known.
-    Rule(("rpcauth",), re.compile(r"(?i)(rpcauth=[^:\s]*:)\S+"), rf"\1{MARK}"),
+    Rule(("rpcauth",), re.compile(r"(?i)(rpcauth=(?:(?!rpcauth=)[^:\s])*:)\S+"), rf"\1{MARK}"),
     Rule(("__cookie__",), re.compile(r"__cookie__:[0-9A-Za-z]+"), f"__cookie__:{MARK}"),
     # A macaroon of lnd's as it is printed, in base 16 and 64.
     Rule(("0201036c6e64",), re.compile(r"(?i)\b0201036c6e64[0-9a-f]{40,}")),
     Rule(("agedbg5k",), re.compile(r"\bAgEDbG5k[A-Za-z0-9+/_=-]{40,}")),
     # Keys of onion services and of their clients.
     Rule(("ed25519-v3:",), re.compile(r"(?i)\b(ED25519-V3:)[A-Za-z0-9+/=]+"), rf"\1{MARK}"),
-    Rule(("x25519:",), re.compile(r"(?i)\b(x25519:)[A-Z2-7]{50,}"), rf"\1{MARK}"),
+    Rule(("x25519:",), re.compile(r"(?i)\b(x25519:)[A-Z0-9+/]{40,}=*"), rf"\1{MARK}"),
     # Extended private keys, from which all of a wallet follows.
     Rule(("prv",), re.compile(r"\b[xyztuvYZUV]prv[1-9A-HJ-NP-Za-km-z]{80,}")),
     # What lets a machine into the Swarm, and what unlocks it.
     Rule(("swmtkn-", "swmkey-"), re.compile(r"\b(SWM(?:TKN|KEY)-1-)[A-Za-z0-9+/=-]+"), rf"\1{MARK}"),
     Rule(("authorization",), re.compile(r"""(?i)(authorization["']?\s*[:=]\s*["']?(?:(?:basic|bearer|digest|negotiate|token)\s+)?)[^\s"']+"""), rf"\1{MARK}"),
     Rule(("bearer",), re.compile(r"(?i)\b(bearer\s+)[A-Za-z0-9._~+/-]{16,}=*"), rf"\1{MARK}"),
-    Rule(("://",), re.compile(r"(://[^/\s:@]*:)[^/\s]+(?=@)"), rf"\1{MARK}"),
+    # A token is often all that there is, or it is the user. A password may have a slash in it, which a user has not.
+    Rule(("://",), re.compile(r"""(://)(?:[^/\s:@"']*:(?:[^\s"':]|:(?!//))+|[^/\s:@"']*:[^/\s]+|[^/\s"']+)(?=@)"""), rf"\1{MARK}"),
+    # What a wallet is told on the command line, or as JSON, up to the line's end: what of it is secret depends on where it stands, and on
+    # quotes. bitcoind itself says no more of it than which method was called, and by whom.
+    Rule(
+        ("walletpassphrase", "encryptwallet", "privkey", "signrawtransactionwithkey", "sethdseed", "createwallet"),
+        re.compile(
+            r"""(?i)(?<!method=)((?:walletpassphrase(?:change)?|encryptwallet|importprivkey|signmessagewithprivkey|signrawtransactionwithkey"""
+            r"""|sethdseed|createwallet(?=["'\\,:=]))["'\\]*[\s,:=]+)\S.*"""
+        ),
+        rf"\1{MARK}",
+    ),
+    # Which wallet it is may be known.
+    Rule(("createwallet",), re.compile(r"""(?i)(createwallet\s+\S+\s+)\S.*"""), rf"\1{MARK}"),
     # The words that a wallet is made of.
     Rule(
         ("mnemonic", "seed"),
@@ -94,17 +110,17 @@ class Redaction:
                 yield rule
 
     def without_keys(self, message: str, hidden: int) -> tuple[str, int, int]:
-        kept, found = [], 0
+        kept, found, at = [], 0, 0
         while True:
             if hidden:
                 found += 1
                 kept.append(MARK)
-                end = END.search(message)
+                end = END.search(message, at)
                 if end is None:
                     return "".join(kept), found, hidden - 1
-                message, hidden = message[end.end() :], 0
-            begin = BEGIN.search(message)
+                at, hidden = end.end(), 0
+            begin = BEGIN.search(message, at)
             if begin is None:
-                return "".join([*kept, message]), found, 0
-            kept.append(message[: begin.start()])
-            message, hidden = message[begin.end() :], LONGEST_KEY
+                return "".join([*kept, message[at:]]), found, 0
+            kept.append(message[at : begin.start()])
+            at, hidden = begin.end(), LONGEST_KEY

@@ -15,9 +15,9 @@ from pathlib import Path
 from bcm_shipper import progress
 from bcm_shipper.journal import Entry, Journal, Lost, Reader, end_of
 from bcm_shipper.ledger import MOST_UNDER_WAY, Ledger
-from bcm_shipper.progress import Progress, State, Ticket
+from bcm_shipper.progress import Progress, State, Ticket, UnreadableError
 from bcm_shipper.records import LeftOut, Record, Records
-from bcm_shipper.sender import Sender, Trouble
+from bcm_shipper.sender import Sender, SetbackError, Trouble
 from bcm_shipper.settings import Settings
 
 AT_ONCE = 500
@@ -53,12 +53,18 @@ class Session:
         self.held: deque[tuple[Record, Ticket]] = deque()
         self.held_since = 0.0
         self.lost: Lost | None = None
-        self.kept = self.told = self.looked = clock()
+        self.kept = self.told = self.looked = self.lived = clock()
         self.changed = False
 
     def begin(self) -> State:
-        """The state that was kept. Who begins now remembers at once what comes before: a kill does not move it."""
-        state = progress.load(self.settings.state)
+        """The state that was kept. Who begins now remembers at once what comes before: a kill does not move it.
+
+        :raises SetbackError: it cannot be read.
+        """
+        try:
+            state = progress.load(self.settings.state)
+        except UnreadableError as exc:
+            raise SetbackError(str(exc)) from exc
         if state.position is None and self.settings.from_now:
             end = end_of(self.opener)
             state.position = state.tail = end.position if end else None
@@ -95,6 +101,7 @@ class Session:
                 break
             self.take(item)
             read += 1
+            self.live()
         if self.held and self.clock() - self.held_since >= HOLD:
             self.release()
         self.sender.poll(0)
@@ -173,8 +180,15 @@ class Session:
         self.kept = now
         self.tell()
 
+    def live(self) -> None:
+        """So many entries, each as long as it likes, may take longer than one that does nothing is let live."""
+        if self.clock() - self.lived >= TELL:
+            self.alive()
+            self.lived = self.clock()
+
     def tell(self) -> None:
         self.alive()
+        self.lived = self.clock()
         tell(self.settings, self.sender.trouble, self.sender.acknowledged, len(self.progress.tickets))
         self.told = self.clock()
 

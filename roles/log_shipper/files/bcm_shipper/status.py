@@ -15,7 +15,7 @@ from typing import Any
 
 from bcm_shipper import progress
 from bcm_shipper.journal import Entry, Journal, Lost, Reader, end_of
-from bcm_shipper.progress import State
+from bcm_shipper.progress import State, UnreadableError
 from bcm_shipper.settings import Settings, directory
 
 # What is behind is counted so far.
@@ -37,7 +37,7 @@ def backlog(state: State, opener: Callable[[], Reader]) -> Object:
     losing, first, counted = 0, None, 0
     while (item := journal.read()) is not None:
         if isinstance(item, Lost):
-            losing = max(item.entries, 1)
+            losing = item.entries
             continue
         counted += 1
         first = first or item
@@ -86,11 +86,11 @@ def reasons(said: Object, settings: Settings) -> list[str]:
         wrong.append(f"{said['backlog']} entries are not in Kafka, the first since {said['oldest']:.0f} s: {cause}")
     if said["losing"]:
         wrong.append(
-            f"the journal has reached its size, and {said['losing']} entries at least were removed before they were sent"
+            f"{said['losing']} entries at least are not in the journal any more, or cannot be read, and were not sent"
         )
     if said["lost"] and time.time() - said["lost_at"] < settings.lost_for:
         when = day_of(said["lost_at"])
-        wrong.append(f"{said['lost']} entries were removed before they were sent, the last ones on {when}")
+        wrong.append(f"{said['lost']} entries were lost before they were sent, the last ones on {when}")
     if said["certificate_days"] is not None and said["certificate_days"] < DAYS:
         wrong.append(f"its certificate ends in {said['certificate_days']:.0f} days; site.yml issues it anew")
     return wrong
@@ -110,11 +110,17 @@ def day_of(moment: float) -> str:
 
 
 def report(settings: Settings, opener: Callable[[], Reader]) -> Object:
-    state = progress.load(settings.state)
+    unreadable = ""
+    try:
+        state = progress.load(settings.state)
+        waiting = backlog(state, opener)
+    except UnreadableError as exc:
+        # How much waits nobody knows.
+        state, waiting, unreadable = State(), {"backlog": 0, "oldest": 0.0, "losing": 0}, str(exc)
     told = running(settings)
     said: Object = {
         "running": told is not None,
-        **backlog(state, opener),
+        **waiting,
         "sent": state.sent,
         "redacted": state.redacted,
         "left_out": state.left_out,
@@ -128,7 +134,7 @@ def report(settings: Settings, opener: Callable[[], Reader]) -> Object:
         "under_way": (told or {}).get("under_way", 0),
         "certificate_days": days_left(str(directory() / "certificate.pem")),
     }
-    wrong = reasons(said, settings)
+    wrong = ([unreadable] if unreadable else []) + reasons(said, settings)
     return {"ready": not wrong, "reason": "; ".join(wrong), "note": notes(said), **said}
 
 

@@ -27,10 +27,10 @@ def rule(**said: Any) -> Any:
     return rule_from({"name": "mine", "kind": "lines", "severity": "warning", "text": "it fails", **said})
 
 
-def engine(*rules: Any, hosts: dict[str, str] | None = None, cases: Any = None) -> Any:
+def engine(*rules: Any, hosts: dict[str, str] | None = None, cases: Any = None, listened: float = 0.0) -> Any:
     from bcm_alerts.engine import Engine
 
-    return Engine("home", rules, HOSTS if hosts is None else hosts, cases)
+    return Engine("home", rules, HOSTS if hosts is None else hosts, cases, listened)
 
 
 class Teller:

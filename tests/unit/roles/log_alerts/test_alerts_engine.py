@@ -73,10 +73,36 @@ def test_lines_before_an_alert_was_over_are_not_counted_for_the_next():
     assert teller.say("x", 22) == ["raised mine/manager-1"]
 
 
-def test_what_a_host_tells_late_is_told_and_is_over():
+def test_what_a_host_tells_late_is_open_as_long_as_what_it_tells_at_once():
+    """An alert that is over within a second nobody sees."""
     teller = Teller(rule(pattern="x", quiet=60))
     assert teller.say("x", -7200) == ["raised mine/manager-1"]
-    assert teller.wait(0) == ["resolved mine/manager-1"]
+    assert teller.wait(59) == []
+    assert teller.wait(60) == ["resolved mine/manager-1"]
+
+
+def test_a_clock_that_is_behind_makes_no_alert_that_comes_and_goes():
+    teller = Teller(rule(pattern="x", count=2, within=600, quiet=60))
+    told = []
+    for number in range(1, 10):
+        now = NOW + number * 30
+        told += teller.engine.take(line(number, "x", number * 30 - 7200), now) + teller.engine.tick(now + 1, NOW)
+    assert teller.words(told) == ["raised mine/manager-1"]
+    assert teller.wait(9 * 30 + 60) == ["resolved mine/manager-1"]
+
+
+def test_a_loss_that_is_told_late_is_one_of_now():
+    """The time of what tells it is that of the first line that was not lost."""
+    teller = Teller(rule(pattern="were removed", quiet=86400))
+    (raised,) = teller.engine.take(line(1, "5 entries were removed", -7 * 86400, event="lost"), NOW)
+    assert raised["since"] == "2026-11-29T18:30:00.000000Z"
+    assert teller.wait(86399) == []
+    assert teller.wait(86400) == ["resolved mine/manager-1"]
+
+
+def test_what_was_remembered_before_it_was_known_when_it_came_is_over_too():
+    cases = {Name("mine", "manager-1"): case_from({"since": NOW, "last": NOW, "host": "manager-1"})}
+    assert Teller(rule(pattern="x", quiet=60), cases=cases).wait(60) == ["resolved mine/manager-1"]
 
 
 def test_a_clock_that_is_ahead_holds_nothing_open():
@@ -246,6 +272,36 @@ def test_another_one_goes_on_with_what_was_remembered():
     assert second.wait(61, listening=60) == []
     assert sorted(second.say("x", 5, number=2)) == ["raised mine/manager-1", "resolved quiet/manager-1"]
     assert second.open() == ["mine/manager-1", "quiet/bitcoin-1", "quiet/server-1"]
+
+
+def test_what_was_heard_is_remembered_now_and_then():
+    teller = Teller(rule(kind="silent", within=2000), hosts={"manager-1": "manager"})
+    remembered = []
+    for at in range(0, 200, 10):
+        teller.say("hello", at)
+        teller.wait(at)
+        remembered += [case.last - NOW for case in teller.engine.changes().values()]
+    assert remembered == [0, 60, 120, 180]
+    # Whoever goes on knows of none of it that it was later, by a twentieth of the time at most.
+    kept = {Name("mine", "manager-1"): case_from({"last": NOW + 180})}
+    second = Teller(rule(kind="silent", within=2000), hosts={"manager-1": "manager"}, cases=kept, listened=NOW + 190)
+    assert second.wait(2000, listening=1000) == second.wait(2989, listening=1000) == []
+    assert second.wait(2990, listening=1000) == ["raised mine/manager-1"]
+
+
+def test_what_is_heard_before_all_was_read_is_not_of_the_future():
+    kept = {Name("mine", "manager-1"): case_from({"last": NOW})}
+    teller = Teller(rule(kind="silent", within=60), hosts={"manager-1": "manager"}, cases=kept, listened=NOW + 10)
+    teller.say("hello", 3600)
+    assert teller.wait(3669, listening=3610) == []
+    assert teller.wait(3670, listening=3610) == ["raised mine/manager-1"]
+
+
+def test_a_memory_that_does_not_know_of_silence_says_nothing_of_it():
+    kept = {Name("mine", "manager-1/app"): case_from({"last": NOW - 9999})}
+    teller = Teller(rule(kind="silent", per="source", within=60), cases=kept)
+    assert teller.wait(59) == []
+    assert teller.wait(60) == ["raised mine/manager-1/app"]
 
 
 def test_what_is_declared_no_more_is_over():

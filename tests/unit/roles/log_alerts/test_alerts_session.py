@@ -12,6 +12,7 @@ import types
 import pytest
 from bcm_alerts import session
 from bcm_alerts.book import Memory, memory_from, values_of
+from bcm_alerts.cases import Name
 from bcm_alerts.kafka import SetbackError, Trouble
 from bcm_alerts.session import Session
 from bcm_alerts.settings import Settings
@@ -48,13 +49,13 @@ class Book:
         self.me = self.kafka.writer
         return memory_from(self.kafka.values)
 
-    def keep(self, places, cases, alerts, at):
+    def keep(self, places, cases, alerts, at, listened):
         if not self.kafka.there:
             raise SetbackError("Kafka is away")
         if self.me != self.kafka.writer:
             raise SetbackError("another one writes")
         self.kept += 1
-        for key, value in values_of(places, cases, at).items():
+        for key, value in values_of(places, cases, at, listened).items():
             if value is None:
                 self.kafka.values.pop(key, None)
             else:
@@ -140,7 +141,7 @@ def test_alerts_and_what_is_remembered_are_written_together(kafka, clock, begin)
     assert told(kafka) == ["raised mine/manager-1"]
     memory = memory_from(kafka.values)
     assert memory.places == {("logs.system", 0): 3, ("logs.system", 1): 0}
-    assert [case.open for case in memory.cases.values()] == [True]
+    assert [(name.rule, case.open) for name, case in memory.cases.items() if case.since] == [("mine", True)]
 
 
 def test_who_is_killed_raises_nothing_twice_and_leaves_nothing_out(kafka, clock, begin):
@@ -201,6 +202,22 @@ def test_who_was_not_looked_at_is_not_silent(kafka, clock, begin):
     assert sorted(told(kafka)) == [f"raised quiet/{host}" for host in sorted(HOSTS)]
 
 
+def test_who_is_silent_is_so_however_often_another_one_listens(kafka, clock, begin):
+    """Each listens for less time than somebody may be silent, and an hour in which nobody does is not counted."""
+    for number in range(4):
+        if number == 2:
+            clock.now += 3600
+        one = begin()
+        kafka.write(0, line(number, "hello", clock.now - NOW, host="manager-1"))
+        go_on(one, clock, 20)
+        assert kafka.alerts == []
+        go_on(one, clock, 15)
+    assert told(kafka) == ["raised quiet/bitcoin-1", "raised quiet/server-1"]
+    kafka.write(0, line(9, "hello", clock.now - NOW, host="bitcoin-1"))
+    go_on(begin(), clock, 20)
+    assert told(kafka)[2:] == ["resolved quiet/bitcoin-1"]
+
+
 def test_who_is_behind_says_nothing_of_silence(kafka, clock, begin):
     one = begin(most=1)
     for number in range(200):
@@ -219,11 +236,27 @@ def test_what_is_no_line_is_passed_over(kafka, clock, begin):
         b'{"time": 7}',
         b'{"host": "manager-1", "time": "today", "message": "fail"}',
         b"\xff",
+        b"[" * 100_000,
+        json.dumps(line(1, "it failed", priority=float("inf"))).encode(),
+        json.dumps(line(1, "it failed", host=["manager-1"])).encode(),
     ):
         kafka.write(0, value)
-    go_on(one, clock)
-    assert one.places["logs.system", 0] == 6
+    go_on(one, clock, 5)
+    assert one.places["logs.system", 0] == 9
     assert kafka.alerts == []
+
+
+def test_half_a_letter_can_be_remembered(kafka, clock, begin):
+    one = begin()
+    for number in range(2):
+        kafka.write(0, line(number, "it failed", host="manager-1\udc00"))
+    kafka.write(0, line(2, "it failed \ud800 \U0001f642", host="manager-1\udc00"))
+    kafka.write(0, json.dumps(line(3, "it failed \ud800"), ensure_ascii=False).encode("utf-8", "surrogatepass"))
+    go_on(one, clock)
+    assert [(one["alert"], one["message"]) for one in kafka.alerts] == [("mine/manager-1?", "it failed ? \U0001f642")]
+    kept = memory_from(kafka.values).cases
+    assert set(kept) == set(one.engine.cases)
+    assert {name for name in kept if name.rule == "mine"} == {Name("mine", "manager-1?"), Name("mine", "manager-1")}
 
 
 def test_it_writes_also_if_there_is_nothing_new(kafka, clock, begin, tmp_path):

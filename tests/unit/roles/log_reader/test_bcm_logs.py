@@ -88,8 +88,31 @@ def test_what_comes_twice_is_shown_once(program: ModuleType) -> None:
 
 
 def test_what_is_none_of_the_shippers_is_passed_over(program: ModuleType) -> None:
-    values = [b"no json", b"[]", b'{"time": 1}', b'{"time": "then"}', json.dumps(record(1)).encode()]
-    assert len(list(program.chosen(values, program.Wanted(), program.Once()))) == 1
+    values = [b"no json", b"[]", b'{"time": 1}', b'{"time": "then"}', b"[" * 100_000, json.dumps(record(1)).encode()]
+    strange = [
+        {"priority": "loud"},
+        {"priority": 2.5},
+        {"priority": 8},
+        {"host": ["manager-1"]},
+        {"message": None},
+        {"unit": 7},
+    ]
+    values += [json.dumps(record(2, **other)).encode() for other in strange]
+    wanted = program.Wanted(hosts=("manager-*",), services=("app",), pattern=program.re.compile("line"))
+    assert [one["number"] for _at, one in program.chosen(values, wanted, program.Once())] == [1]
+
+
+def test_half_a_letter_is_shown(
+    program: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    monkeypatch.setenv("BCM_LOGS", str(tmp_path))
+    value = json.dumps(record(1, message="half \ud800")).encode()
+    monkeypatch.setattr(program, "Bus", lambda *_about: types.SimpleNamespace(window=lambda *_times: iter([value])))
+    assert program.main(["--since", "2026-11-29"]) == program.main(["--since", "2026-11-29", "--json"]) == 0
+    plain, as_json = capsys.readouterr().out.splitlines()
+    assert plain.endswith("half \\ud800")
+    assert json.loads(as_json)["message"] == "half \ud800"
 
 
 def test_lines_of_all_hosts_are_in_the_order_of_time(program: ModuleType) -> None:

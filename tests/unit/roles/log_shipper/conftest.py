@@ -29,12 +29,14 @@ class FakeJournal:
         self.boot, self.late = BOOT, 0
         # Of files that came after a reader was opened, and that it finds by looking.
         self.unseen: list[dict[str, Any]] = []
-        # Numbers of entries that cannot be read.
+        # Numbers of entries that cannot be read, and whether that is said: libsystemd goes on to what it can read, and says nothing.
         self.damaged: set[int] = set()
-        self.opened = 0
+        self.silent = False
+        self.opened = self.written = 0
 
     def entry(self, message: str, **fields: Any) -> dict[str, Any]:
         self.number += 1
+        self.written += 1
         moment = START + (self.number + self.late) * 1000
         known = {
             "_TRANSPORT": "syslog",
@@ -49,6 +51,8 @@ class FakeJournal:
             "__REALTIME_TIMESTAMP": moment,
             "__CURSOR": f"s={self.series};i={self.number:x};b={self.boot};m=1;t={moment:x};x=3",
             "number": self.number,
+            # Where it is among the others, whatever its time says.
+            "order": self.written,
         }
 
     def write(self, *messages: str, **fields: Any) -> None:
@@ -66,7 +70,7 @@ class FakeJournal:
         self.opened += 1
         self.entries += self.unseen
         self.unseen = []
-        self.entries.sort(key=lambda entry: entry["__REALTIME_TIMESTAMP"])
+        self.entries.sort(key=lambda entry: entry["order"])
         return FakeReader(self)
 
 
@@ -85,22 +89,25 @@ class FakeReader:
         if self.on is None:
             return self.before
         entries = self.journal.entries
-        moment = self.on["__REALTIME_TIMESTAMP"]
-        return sum(1 for entry in entries if entry["__REALTIME_TIMESTAMP"] <= moment)
+        order = self.on["order"]
+        return sum(1 for entry in entries if entry["order"] <= order)
 
-    def step(self, index: int) -> dict[str, Any]:
+    def step(self, index: int, onward: int) -> dict[str, Any]:
+        entries = self.journal.entries
+        while self.journal.silent and 0 <= index < len(entries) and entries[index]["number"] in self.journal.damaged:
+            index += onward
         if not 0 <= index < len(self.journal.entries):
             return {}
         self.on = self.journal.entries[index]
         if self.on["number"] in self.journal.damaged:
             raise OSError(errno.EBADMSG, "Bad message")
-        return {name: value for name, value in self.on.items() if name != "number"}
+        return {name: value for name, value in self.on.items() if name not in ("number", "order")}
 
     def get_next(self) -> dict[str, Any]:
-        return self.step(self.place())
+        return self.step(self.place(), 1)
 
     def get_previous(self) -> dict[str, Any]:
-        return self.step(self.place() - (2 if self.on is not None and self.on in self.journal.entries else 1))
+        return self.step(self.place() - (2 if self.on is not None and self.on in self.journal.entries else 1), -1)
 
     def seek_head(self) -> None:
         self.on, self.before = None, 0

@@ -68,7 +68,7 @@ def test_removed_entries_of_an_earlier_start_are_counted_as_far_as_they_were_kno
     journal.write("after")
     journal.remove(4)
     assert messages(Journal(journal.open, first.last, end.position)) == [Lost(3, exact=False), "after"]
-    assert messages(Journal(journal.open, first.last)) == [Lost(0, exact=False), "after"]
+    assert messages(Journal(journal.open, first.last)) == [Lost(1, exact=False), "after"]
 
 
 def test_a_start_of_the_machine_is_no_loss(journal: Any) -> None:
@@ -85,6 +85,19 @@ def test_a_number_that_journald_skipped_is_no_loss(journal: Any) -> None:
     journal.number += 1
     journal.write("two")
     assert messages(Journal(journal.open, None)) == ["one", "two"]
+    first = Journal(journal.open, None)
+    first.read()
+    assert messages(Journal(journal.open, first.last)) == ["two"]
+
+
+def test_numbers_of_another_series_between_are_no_loss(journal: Any) -> None:
+    """Where users have journals of their own, older ones of journald's number over all of them, and each has its own series."""
+    journal.write("one", "two")
+    own, journal.series = journal.series, "e" * 32
+    journal.write("three", "four", "five")
+    journal.series = own
+    journal.write("six", "seven")
+    assert messages(Journal(journal.open, None)) == ["one", "two", "three", "four", "five", "six", "seven"]
 
 
 def test_an_end_that_a_power_cut_took_is_no_loss(journal: Any) -> None:
@@ -115,6 +128,38 @@ def test_numbers_that_are_used_again_after_a_power_cut_are_read(journal: Any) ->
     assert messages(Journal(journal.open, first.last)) == ["four", "five", "six", "seven"]
 
 
+@pytest.mark.parametrize("more", [[], ["five", "six", "seven"]])
+@pytest.mark.parametrize("left", [0, 1])
+def test_numbers_that_are_used_again_with_a_clock_that_is_behind_are_read(
+    journal: Any, left: int, more: list[str]
+) -> None:
+    """A machine whose clock has no battery: after the power cut it is earlier than before."""
+    journal.write("one", "two", "three")
+    first = Journal(journal.open, None)
+    messages(first)
+    del journal.entries[left:]
+    journal.restart(journal.series, left)
+    journal.boot, journal.late = "d" * 32, -1_000_000
+    journal.write("four", *more)
+    reading = Journal(journal.open, first.last)
+    assert messages(reading) == ["four", *more]
+    journal.write("later")
+    assert messages(reading) == ["later"]
+    assert messages(Journal(journal.open, first.last)) == ["four", *more, "later"]
+
+
+def test_an_earlier_start_is_not_read_again(journal: Any) -> None:
+    """Only what comes after the last one that is missing was written by another start."""
+    journal.write("one")
+    journal.boot = "d" * 32
+    journal.write("two", "three", "four")
+    first = Journal(journal.open, None)
+    for _entry in range(3):
+        first.read()
+    del journal.entries[2]
+    assert messages(Journal(journal.open, first.last)) == ["four"]
+
+
 def test_what_came_with_a_file_that_was_not_seen_is_read_in_its_place(journal: Any) -> None:
     journal.write("one")
     reading = Journal(journal.open, None)
@@ -130,6 +175,45 @@ def test_an_entry_that_cannot_be_read_is_counted_and_left_behind(journal: Any) -
     assert messages(Journal(journal.open, None)) == ["one", Lost(2, damaged=True), "four"]
 
 
+def test_entries_that_are_passed_over_in_silence_are_counted(journal: Any) -> None:
+    """libsystemd does so with what it cannot read, be it one entry or the rest of a file."""
+    journal.silent = True
+    journal.write("one", "two", "three", "four", "five")
+    journal.damaged = {2, 3}
+    assert messages(Journal(journal.open, None)) == ["one", Lost(2, damaged=True), "four", "five"]
+    first = Journal(journal.open, None)
+    first.read()
+    assert messages(Journal(journal.open, first.last)) == [Lost(2, damaged=True), "four", "five"]
+
+
+def test_entries_that_are_missing_behind_what_is_older_are_counted(journal: Any) -> None:
+    """The one that was sent last cannot be read either."""
+    journal.write("one", "two", "three", "four", "five")
+    first = Journal(journal.open, None)
+    first.read()
+    first.read()
+    del journal.entries[1:4]
+    assert messages(Journal(journal.open, first.last)) == [Lost(2, damaged=True), "five"]
+
+
+def test_what_is_there_with_a_second_look_is_no_loss(journal: Any) -> None:
+    """journald renames a file while the directory is read."""
+    journal.write("one", "two", "three", "four")
+    first = Journal(journal.open, None)
+    first.read()
+    renamed, journal.entries[1:3] = journal.entries[1:3], []
+    opened, looks = journal.open, []
+
+    def look() -> Any:
+        looks.append(1)
+        if len(looks) == 3:
+            journal.unseen = renamed
+        return opened()
+
+    reading = Journal(look, first.last)
+    assert messages(reading) == ["two", "three", "four"]
+
+
 def test_an_entry_of_a_file_that_is_being_removed_is_a_lost_one(journal: Any) -> None:
     """journald fills it with zeros before it goes, under the eyes of those who read."""
     journal.write("one", "two", "three")
@@ -139,7 +223,8 @@ def test_an_entry_of_a_file_that_is_being_removed_is_a_lost_one(journal: Any) ->
     opened = journal.open
 
     def gone() -> Any:
-        journal.remove(2)
+        if len(journal.entries) > 1:
+            journal.remove(2)
         return opened()
 
     reading.opener = gone
@@ -170,7 +255,7 @@ def test_a_journal_that_was_emptied_is_said(journal: Any) -> None:
     assert messages(reading) == []
     journal.restart()
     journal.write("two")
-    assert messages(reading) == [Lost(0, exact=False), "two"]
+    assert messages(reading) == [Lost(1, exact=False), "two"]
 
 
 def test_what_is_no_text_stays_readable() -> None:

@@ -13,7 +13,9 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from bcm_shipper import ledger, progress, sender, session
+from bcm_shipper import __main__ as command
+from bcm_shipper import ledger, progress, sender, session, status
+from bcm_shipper.records import Records
 from bcm_shipper.sender import Sender, SetbackError, Trouble
 from bcm_shipper.session import Session
 
@@ -188,8 +190,50 @@ def test_the_state_is_whole_when_writing_it_is_cut_off(tmp_path: Path, monkeypat
 def test_a_state_of_another_version_is_not_guessed(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     path.write_text(json.dumps({"version": 2}))
-    with pytest.raises(ValueError, match="of version 2, and this program knows 1"):
+    with pytest.raises(progress.UnreadableError, match="of version 2, and this program knows 1"):
         progress.load(str(path))
+
+
+@pytest.mark.parametrize(
+    "kept", [b"", b"\0" * 4096, b"[]", b"null", b'{"version":1}', b'{"version":1,"position":7}', b"\xff"]
+)
+def test_a_state_that_cannot_be_read_is_said_and_tried_again(
+    begin: Callable[..., Session], journal: Any, kafka: Any, clock: Clock, kept: bytes
+) -> None:
+    journal.write("one")
+    one = begin()
+    work(one, clock)
+    path = Path(one.settings.state)
+    whole = path.read_bytes()
+    path.write_bytes(kept)
+    with pytest.raises(SetbackError, match=r"state.json cannot be read: .* remove it if"):
+        begin()
+    told = status.report(one.settings, journal.open)
+    assert not told["ready"]
+    assert f"{path} cannot be read: " in told["reason"]
+    assert path.read_bytes() == kept
+    path.write_bytes(whole)
+    work(begin(), clock)
+    assert arrived(kafka) == ["one"]
+
+
+def test_what_is_in_the_way_is_tried_again_and_said_once(
+    settings: Callable[..., Any], journal: Any, kafka: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    said = settings()
+    Path(said.state).write_text("{")
+    notified: list[str] = []
+    waited: list[float] = []
+    stop = Mock(wait=waited.append)
+    type(stop).asked = property(lambda _self: len(waited) >= 3)
+    monkeypatch.setattr(command, "notifier", lambda: notified.append)
+    monkeypatch.setattr(command, "connect", kafka.connect)
+    monkeypatch.setattr(command, "open_reader", lambda _path: journal.open())
+    command.run(said, stop)
+    assert waited == [2.0, 4.0, 8.0]
+    assert notified == [*["READY=1\nWATCHDOG=1"] * 3, "STOPPING=1"]
+    assert capsys.readouterr().err.count("cannot be read") == 1
+    assert "cannot be read" in json.loads(Path(said.runtime).read_text())["error"]
 
 
 def test_who_begins_now_does_so_once(begin: Callable[..., Session], journal: Any, kafka: Any, clock: Clock) -> None:
@@ -247,6 +291,19 @@ def test_it_reads_no_more_than_may_be_under_way(
     assert arrived(kafka) == list(map(str, range(20)))
 
 
+def test_it_says_that_it_lives_between_entries_that_take_long(
+    begin: Callable[..., Session], journal: Any, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal.write(*map(str, range(4)))
+    one = begin()
+    lived: list[float] = []
+    monkeypatch.setattr(one, "alive", lambda: lived.append(clock.now))
+    monkeypatch.setattr(one.records, "line", lambda entry: setattr(clock, "now", clock.now + 100) or line(entry))
+    line = Records(one.settings, one.ledger).line
+    one.advance()
+    assert lived[:4] == [200, 300, 400, 500]
+
+
 def test_lost_entries_are_counted_once(begin: Callable[..., Session], journal: Any, kafka: Any, clock: Clock) -> None:
     journal.write("one", "two")
     work(begin(), clock)
@@ -263,6 +320,21 @@ def test_lost_entries_are_counted_once(begin: Callable[..., Session], journal: A
     assert one.state.lost == 2
     assert one.state.lost_at > 0
     assert [message.split(" ")[0] for message in arrived(kafka)] == ["one", "two", "2", "five"]
+
+
+def test_a_loss_of_which_nobody_knows_how_much_it_was_is_one(
+    begin: Callable[..., Session], journal: Any, kafka: Any, clock: Clock
+) -> None:
+    """It was switched off in the middle of it, and comes back when all of that is gone."""
+    journal.write("one")
+    work(begin(), clock)
+    journal.remove(1)
+    journal.restart()
+    journal.write("two")
+    one = begin()
+    work(one, clock)
+    assert (arrived(kafka)[-1], one.state.lost) == ("two", 1)
+    assert "1 entries were lost before they were sent" in status.report(one.settings, journal.open)["reason"]
 
 
 def test_a_limit_holds_over_a_kill(begin: Callable[..., Session], journal: Any, kafka: Any, clock: Clock) -> None:

@@ -99,7 +99,7 @@ def test_entries_that_are_being_lost(
     journal.remove(3)
     told = status.report(settings(), journal.open)
     assert (told["backlog"], told["losing"]) == (1, 2)
-    words = "the journal has reached its size, and 2 entries at least were removed before they were sent"
+    words = "2 entries at least are not in the journal any more, or cannot be read, and were not sent"
     assert words in told["reason"]
 
 
@@ -110,7 +110,7 @@ def test_entries_that_were_lost_are_said_for_a_day_and_noted_afterwards(
     told = asked(1, lost=5, lost_at=NOW - 3600)
     assert (told["ready"], told["reason"]) == (
         False,
-        "5 entries were removed before they were sent, the last ones on 2026-11-18 10:08 UTC",
+        "5 entries were lost before they were sent, the last ones on 2026-11-18 10:08 UTC",
     )
     told = asked(1, lost=5, lost_at=NOW - 90_000)
     assert (told["ready"], told["note"]) == (True, "5 entries were lost until 2026-11-17 10:08 UTC")
