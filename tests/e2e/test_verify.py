@@ -111,7 +111,7 @@ def broken(site: Site, things: list[Breakage]) -> Iterator[None]:
             stack.callback(site.run, where, *thing.mended)
             site.ask(where, *thing.broken)
         for thing in things:
-            wait_for(f"end of {thing.part}", lambda thing=thing: site.run(thing.host, *thing.seen).returncode == 0, 60)  # type: ignore[misc]
+            wait_for(f"end of {thing.part}", lambda thing=thing: site.run(thing.host, *thing.seen).returncode == 0, 120)  # type: ignore[misc]
         yield
 
 
