@@ -68,7 +68,7 @@ ROUNDS = [
         Breakage("manager-1", "Room on volume registry", "of /srv/registry is free",
                  ["sh", "-ec", FULL, "sh", "/srv/registry", "2048"], ["rm", "--force", "/srv/registry/e2e-full"]),
         Breakage("manager-3", "Room on volume kafka", "of /srv/kafka is free",
-                 ["sh", "-ec", FULL, "sh", "/srv/kafka", "8192"], ["rm", "--force", "/srv/kafka/e2e-full"],
+                 ["sh", "-ec", FULL, "sh", "/srv/kafka/manager-3", "8192"], ["rm", "--force", "/srv/kafka/manager-3/e2e-full"],
                  seen=("sh", "-c", "kafka status | grep --quiet 'held: less than'")),
         # What others miss of these.
         Breakage("manager-3", "Kafka's broker and controller 1003", "KiB of free space for its data", ["true"], ["true"]),
