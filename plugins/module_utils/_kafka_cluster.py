@@ -111,10 +111,13 @@ def vote_findings(votes: t.Sequence[Vote], expected: Expected) -> list[str]:
     now = leaders[0].last_fetch
     apart = set(expected.apart_from)
     known = {one.id for one in voters}
-    without = set(expected.controllers) - known - apart
-    if without:
-        joining = without & {one.id for one in votes}
-        findings.append(f"controller {_listed(without)} has no vote{' yet' if joining else ', and is not there'}")
+    # Who began anew may still have the vote of the volume that it had.
+    joining = {one.id for one in votes if one.status == "Observer"} & set(expected.controllers) - apart
+    if joining:
+        findings.append(f"controller {_listed(joining)} has no vote yet")
+    gone = set(expected.controllers) - known - joining - apart
+    if gone:
+        findings.append(f"controller {_listed(gone)} has no vote, and is not there")
     strangers = known - set(expected.controllers)
     if expected.controllers and strangers:
         findings.append(f"controller {_listed(strangers)} has a vote and is not declared")

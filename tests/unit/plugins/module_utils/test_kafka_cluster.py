@@ -97,6 +97,8 @@ def test_many_partitions_are_not_all_named():
         (votes(n1001="Follower", n1002="Follower"), "no controller leads"),
         (votes(n1001="Leader", n1002="Follower"), "controller 1003 has no vote, and is not there"),
         (votes(n1001="Leader", n1002="Follower", n1003="Observer"), "controller 1003 has no vote yet"),
+        # It began anew, and what it was before is not taken for silent yet.
+        ([*THREE, Vote(1003, "new", 0, NOW, "Observer")], "controller 1003 has no vote yet"),
         ([*THREE, *votes(n1501="Follower")], "controller 1501 has a vote and is not declared"),
         (
             [*THREE, Vote(1001, "old", 900, 0, "Follower")],
