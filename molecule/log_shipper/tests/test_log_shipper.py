@@ -70,14 +70,15 @@ def write(host: Host, first: int, last: int, *names: str, length: int = 0) -> No
     host.check_output("python3 -c " + " ".join(["%s"] * len(arguments)), *arguments)
 
 
-def check_sources(records: list[dict[str, Any]], host: str, names: tuple[str, ...], last: int) -> int:
+def check_sources(one: Host, names: tuple[str, ...], last: int) -> int:
     """Every number of every source came, each for the first time after all before it. Returns how many came once more."""
     again = 0
+    records = consumed(one)
     for name in names:
         seen: dict[str, int] = {}
         numbers = []
         for record in records:
-            if record["host"] != host or record["source"] != name or "event" in record:
+            if record["host"] != "log-shipper-1" or record["source"] != name or "event" in record:
                 continue
             if record["entry"] in seen:
                 again += 1
@@ -85,8 +86,11 @@ def check_sources(records: list[dict[str, Any]], host: str, names: tuple[str, ..
                 continue
             seen[record["entry"]] = record["number"]
             numbers.append(int(record["message"].split()[0]))
-        assert numbers == list(range(1, last + 1)), f"{name}: {len(numbers)} of {last}"
-        assert list(seen.values()) == list(range(1, last + 1)), name
+        # Where a file is full as it writes, journald may have a line twice, in that one and in the next: then it is a line of its own.
+        kept = one.check_output("journalctl --quiet --output=cat --identifier=%s", name).splitlines()
+        assert numbers == [int(line.split()[0]) for line in kept], f"{name}: {len(numbers)} of {len(kept)}"
+        assert sorted(set(numbers)) == list(range(1, last + 1)), f"{name}: {len(set(numbers))} of {last}"
+        assert list(seen.values()) == list(range(1, len(seen) + 1)), name
     return again
 
 
@@ -205,7 +209,7 @@ def test_nothing_is_lost_while_kafka_stands_still_and_the_shipper_is_killed(
         one.check_output("systemctl kill --signal=SIGKILL bcm-shipper.service")
         wait_for("another shipper", lambda: status(one)["running"], 30)
     caught_up(one)
-    again = check_sources(consumed(one), "log-shipper-1", SOURCES, LINES)
+    again = check_sources(one, SOURCES, LINES)
     record_property("twice", again)
     print(f"{len(SOURCES) * LINES} lines, {again} of them more than once")
     assert status(one)["lost"] == 0
@@ -217,7 +221,7 @@ def test_nothing_is_lost_while_the_broker_is_killed(one: Host, broker: Host) -> 
     broker.check_output("systemctl kill --signal=SIGKILL kafka.service")
     write(one, LINES // 2 + 1, LINES, *names)
     caught_up(one)
-    check_sources(consumed(one), "log-shipper-1", names, LINES)
+    check_sources(one, names, LINES)
 
 
 def test_an_orderly_stop_sends_nothing_twice(one: Host) -> None:
@@ -225,7 +229,7 @@ def test_an_orderly_stop_sends_nothing_twice(one: Host) -> None:
     one.check_output("systemctl restart bcm-shipper.service")
     write(one, 501, 1000, "orderly")
     caught_up(one)
-    assert check_sources(consumed(one), "log-shipper-1", ("orderly",), 1000) == 0
+    assert check_sources(one, ("orderly",), 1000) == 0
 
 
 def test_what_the_bound_removed_unread_is_counted(one: Host, machine: Host) -> None:
@@ -234,7 +238,7 @@ def test_what_the_bound_removed_unread_is_counted(one: Host, machine: Host) -> N
     write(machine, 1, 60_000, "flood", length=600)
     told = status(machine)
     assert told["losing"] > 0
-    assert "the journal has reached its size" in told["reason"]
+    assert "are not in the journal any more" in told["reason"]
     machine.check_output("systemctl start bcm-shipper.service")
     caught_up(machine, 300)
     lost = [
@@ -321,7 +325,7 @@ def test_a_host_that_restarts_goes_on_by_itself(one: Host, instance: Callable[[s
     wait_for("the journal", lambda: one.run("test -S /run/systemd/journal/dev-log").rc == 0, 60)
     write(one, 1001, 2000, "restarted")
     caught_up(one)
-    check_sources(consumed(one), "log-shipper-1", ("restarted",), 2000)
+    check_sources(one, ("restarted",), 2000)
     assert status(one)["lost"] == 0
 
 
@@ -349,7 +353,7 @@ def test_a_new_certificate_loses_nothing(one: Host, converge: Callable[..., Run]
     assert ("log-shipper-1", "bcm.datacenter.log_shipper : It runs now and at each boot") in again.changed
     write(one, 501, 1000, "renewed")
     caught_up(one)
-    check_sources(consumed(one), "log-shipper-1", ("renewed",), 1000)
+    check_sources(one, ("renewed",), 1000)
 
 
 def test_what_is_taken_away_goes_on_from_there(one: Host, machine: Host, converge: Callable[..., Run]) -> None:
@@ -374,4 +378,4 @@ def test_what_is_taken_away_goes_on_from_there(one: Host, machine: Host, converg
     back = converge("converge.yml")
     assert back.status == 0, back.text[-3000:]
     caught_up(one)
-    assert check_sources(consumed(one), "log-shipper-1", ("away",), 1000) == 0
+    assert check_sources(one, ("away",), 1000) == 0
