@@ -60,13 +60,17 @@ from ansible.playbook.play import Play
 from ansible.plugins.callback import CallbackBase
 
 # By these the journal, and the shipper, know what it is: who logs as authpriv (10) is of the class audit.
-IDENTIFIER, FACILITY, NOTICE = "bcm-ansible", "10", "5"
+IDENTIFIER = "bcm-ansible"
+FACILITY = "10"
+NOTICE = "5"
 # More hosts than this are counted and not named, so that the line stays one that a command can carry.
 NAMED = 500
 # So many hosts are tried, one after the other.
 TRIES = 3
 # Groups of a site, in the order in which they are asked to take the line.
-MANAGERS, INSTANCES, ENDPOINTS = "tier_manager", "instances", "endpoints"
+MANAGERS = "tier_manager"
+INSTANCES = "instances"
+ENDPOINTS = "endpoints"
 
 
 def person(extra: Mapping[str, Any], environment: Mapping[str, str], account: str, controller: str) -> str:

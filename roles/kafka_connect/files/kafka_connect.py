@@ -60,7 +60,7 @@ class NoConnectError(Exception):
 
 
 def output(*argv: str) -> str:
-    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=ASK)
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=ASK)
     if done.returncode:
         raise NoConnectError(f"{argv[0]} {argv[1]}: {done.stderr.strip()[-300:]}")
     return done.stdout.strip()

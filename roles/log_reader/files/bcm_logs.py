@@ -161,7 +161,8 @@ class Once:
 def record_of(value: bytes) -> Object:
     """A record, of which all that is looked at is what it has to be."""
     record: Object = json.loads(value)
-    if type(record.get("priority", 6)) is not int or not 0 <= record.get("priority", 6) < len(PRIORITIES):
+    priority = record.get("priority", 6)
+    if isinstance(priority, bool) or not isinstance(priority, int) or not 0 <= priority < len(PRIORITIES):
         raise ValueError("its priority is none")
     for name in TEXTS:
         if not isinstance(record.get(name, ""), str):

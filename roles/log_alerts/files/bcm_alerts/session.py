@@ -26,6 +26,7 @@ MOST = 20_000
 
 class AnyBook(Protocol):
     def open(self) -> Memory: ...
+
     def keep(
         self,
         places: Mapping[Place, int],
@@ -34,6 +35,7 @@ class AnyBook(Protocol):
         at: float,
         listened: float = 0.0,
     ) -> None: ...
+
     def close(self) -> None: ...
 
 

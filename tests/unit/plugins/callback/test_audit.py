@@ -99,6 +99,7 @@ def run(tmp_path: Path) -> Callable[..., tuple[str, list[dict[str, str]]]]:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
+            check=False,
             timeout=120,
         )
         lines = kept.read_text().split("END\n")[:-1] if kept.exists() else []

@@ -38,7 +38,9 @@ class FakeKafka:
         self.full: set[str] = set()
         self.calls: list[str] = []
         self.silent = False
-        self.quorum: tuple[int, str, str] | OSError = (0, QUORUM, "")
+        self.quorum = (0, QUORUM, "")
+        # Why the tool cannot be run.
+        self.missing: OSError | None = None
         self.untold = ""
         self.read_by: dict[str, dict[str, dict[int, int]]] = {}
 
@@ -108,13 +110,16 @@ class FakeKafka:
         parts = [Partition(number, replicas[0], replicas, replicas) for number in range(partitions)]
         self.topics[name] = Topic(name, parts, {key.replace("_", "."): value for key, value in settings.items()})
 
+    def ask_quorum(self) -> tuple[int, str, str]:
+        if self.missing is not None:
+            raise self.missing
+        return self.quorum
+
     def tool(self, _module: t.Any, argv: list[str], data: str | None = None, **_other: t.Any) -> tuple[int, str, str]:
         """Kafka's own tools, as run_command of a module."""
         self.calls.append(" ".join(argv[1:]))
         if argv[1] == "quorum":
-            if isinstance(self.quorum, OSError):
-                raise self.quorum
-            return self.quorum
+            return self.ask_quorum()
         if argv[1] == "configs":
             key, _equals, value = argv[-1].partition("=")
             for settings in self.defaults.values():
@@ -317,7 +322,11 @@ def test_who_waits_does_not_ask_controllers_before_all_else_is_well(run: Run, ka
 def test_what_cannot_be_told_hides_nothing_else(run: Run, kafka: FakeKafka, quorum: t.Any, words: str) -> None:
     kafka.put("t")
     del kafka.brokers[3]
-    kafka.quorum, kafka.untold = quorum, "settings could not be read"
+    if isinstance(quorum, OSError):
+        kafka.missing = quorum
+    else:
+        kafka.quorum = quorum
+    kafka.untold = "settings could not be read"
     found = run("kafka_cluster_info", **WHOLE, min_insync_replicas=1)
     assert "failed" not in found
     assert found["reachable"]
