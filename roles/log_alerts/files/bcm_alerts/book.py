@@ -153,7 +153,17 @@ def history(settings: Settings, trouble: Trouble, seconds: float) -> list[dict[s
     """The alerts of the last so many seconds, as they were raised and resolved."""
     since = (time.time() - seconds) * 1000
     found = everything(settings, trouble, settings.alerts)
-    return [json.loads(message.value()) for message in found if message.timestamp()[1] >= since]
+    alerts = (alert_from(message.value()) for message in found if message.timestamp()[1] >= since)
+    return [alert for alert in alerts if alert is not None]
+
+
+def alert_from(value: bytes | None) -> dict[str, Any] | None:
+    """An alert as this program has written it. What others have put into the topic is none."""
+    try:
+        told = json.loads(value or b"")
+    except (ValueError, RecursionError):
+        return None
+    return told if isinstance(told, dict) and {"alert", "state"} <= told.keys() else None
 
 
 def everything(settings: Settings, trouble: Trouble, topic: str) -> Iterator[Any]:

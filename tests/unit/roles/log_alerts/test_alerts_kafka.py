@@ -186,6 +186,14 @@ def test_what_another_program_has_written_is_no_memory(library, key, value):
         book.read(SETTINGS, Trouble())
 
 
+@pytest.mark.parametrize("value", [None, b"", b"x", b"[" * 100_000, b"[]", b'{"alert": "a"}', b'"alert state"'])
+def test_what_another_program_has_written_is_no_alert(monkeypatch, value):
+    ours = b'{"alert": "a", "state": "raised"}'
+    found = [Message("alerts", 0, number, one, at=book.time.time()) for number, one in enumerate((value, ours))]
+    monkeypatch.setattr(book, "everything", lambda *_arguments: iter(found))
+    assert book.history(SETTINGS, Trouble(), 60) == [{"alert": "a", "state": "raised"}]
+
+
 def test_where_it_begins(library):
     one = Stream(SETTINGS, Trouble())
     assert one.open({}, NOW) == {("logs.system", 0): 40, ("logs.system", 1): 77}
