@@ -60,7 +60,10 @@ _value:
   type: str
 """
 
-MAGIC, VERSION, PRIVATE_KEY, TRUSTED = 0xFEEDFEED, 2, 1, 2
+MAGIC = 0xFEEDFEED
+VERSION = 2
+PRIVATE_KEY = 1
+TRUSTED = 2
 # Java's own way of protecting a key (1.3.6.1.4.1.42.2.17.1.1), with nothing to say beside it.
 PROTECTED_BY = bytes.fromhex("300e060a2b060104012a021101010500")
 # When an entry was made nobody asks, and the same input is to give the same file.
