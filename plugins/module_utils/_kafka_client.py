@@ -131,10 +131,10 @@ class Cluster:
             for name, entries in found.items()
         }
 
-    def topics_in_force(self, names: t.Sequence[str], key: str) -> dict[str, str]:
-        """By topic, the value of a setting that is in force there: its own, or else that of the brokers."""
+    def topics_in_force(self, names: t.Sequence[str]) -> dict[str, dict[str, str]]:
+        """By topic, the settings that are in force there: its own, or else those of the brokers."""
         found = self._configs([ConfigResource("topic", name) for name in names])
-        return {name: entries[key].value for name, entries in found.items() if key in entries}
+        return {name: {key: entry.value for key, entry in entries.items()} for name, entries in found.items()}
 
     def broker_settings(self, ids: t.Sequence[int], keys: t.Sequence[str]) -> dict[int, dict[str, str]]:
         """The settings that are in force on brokers, wherever they come from."""
@@ -144,11 +144,6 @@ class Cluster:
             (entries,) = self._configs([ConfigResource("broker", str(one))]).values()
             shown[one] = {key: entries[key].value for key in keys if key in entries}
         return shown
-
-    def in_force(self, topic: str) -> dict[str, str]:
-        """The settings that are in force for a topic, its own or else those of the brokers."""
-        (entries,) = self._configs([ConfigResource("topic", topic)]).values()
-        return {key: entry.value for key, entry in entries.items()}
 
     def _configs(self, resources: t.Sequence[t.Any]) -> dict[str, dict[str, t.Any]]:
         if not resources:

@@ -172,7 +172,10 @@ def look(module: AnsibleModule, result: dict[str, t.Any]) -> list[str]:
 
     def of_topics() -> list[str]:
         names = [topic.name for topic in topics] if expected.in_sync else []
-        return topic_findings(topics, cluster.topics_in_force(names, IN_SYNC), expected)
+        in_force = cluster.topics_in_force(names)
+        return topic_findings(
+            topics, {name: found[IN_SYNC] for name, found in in_force.items() if IN_SYNC in found}, expected
+        )
 
     def controllers() -> list[str]:
         votes = ask_controllers(module)

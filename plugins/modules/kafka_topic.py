@@ -158,7 +158,7 @@ class Keeper:
         topic = next((one for one in topics if one.name == self.name), None)
         if topic:
             topic.settings = self.cluster.topic_settings([self.name])[self.name]
-            topic.in_force = self.cluster.in_force(self.name)
+            topic.in_force = self.cluster.topics_in_force([self.name])[self.name]
         return sorted(brokers), topic
 
     def present(self) -> dict[str, t.Any]:

@@ -56,16 +56,14 @@ class FakeKafka:
     def topic_settings(self, names: list[str]) -> dict[str, dict[str, str]]:
         return {name: dict(self.topics[name].settings) for name in names}
 
-    def topics_in_force(self, names: list[str], key: str) -> dict[str, str]:
+    def topics_in_force(self, names: list[str]) -> dict[str, dict[str, str]]:
         if self.untold:
             raise KafkaError(self.untold)
-        return {name: self.topics[name].settings.get(key, self.defaults[1][key]) for name in names}
+        inherited = {"retention.ms": "604800000", **self.defaults[1]}
+        return {name: {**inherited, **self.topics[name].settings} for name in names}
 
     def broker_settings(self, ids: list[int], keys: list[str]) -> dict[int, dict[str, str]]:
         return {one: {key: self.defaults[one][key] for key in keys} for one in ids}
-
-    def in_force(self, topic: str) -> dict[str, str]:
-        return {"retention.ms": "604800000", **self.topics[topic].settings}
 
     def create(self, name: str, partitions: int, replicas: int, settings: dict[str, str]) -> None:
         self.calls.append(f"create {name}")
