@@ -383,6 +383,17 @@ def test_open_files_are_found(program: ModuleType, tmp_path: Path) -> None:
 
 
 NAME = "connect-manager-1.x.internal"
+SIGNS = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 
 class Authority:
@@ -408,6 +419,9 @@ class Authority:
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
         )
+        if authority:
+            # Python 3.13 takes none for an authority that does not say that it signs.
+            made = made.add_extension(SIGNS, critical=True)
         if dns:
             made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName(dns)]), critical=False)
         return made.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
