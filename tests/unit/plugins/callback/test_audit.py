@@ -78,7 +78,7 @@ def run(tmp_path: Path) -> Callable[..., tuple[str, list[dict[str, str]]]]:
 
     def begin(*arguments: str, inventory: Any = None, **environment: str) -> tuple[str, list[dict[str, str]]]:
         (tmp_path / "hosts.yml").write_text(json.dumps(inventory or INVENTORY))
-        argv = [sys.executable, "-m", "ansible", "playbook", "-i", "hosts.yml", "play.yml", *arguments]
+        argv = [sys.executable, "-m", "ansible.cli.playbook", "-i", "hosts.yml", "play.yml", *arguments]
         said = subprocess.run(
             argv,
             cwd=tmp_path,
