@@ -100,7 +100,7 @@ class Control:
 
     def _data(self) -> list[str]:
         """Lines up to the one with a dot alone. One that begins with a dot has been given another."""
-        lines = []
+        lines: list[str] = []
         while raw := self._stream.readline():
             line = raw.decode(errors="replace").rstrip("\r\n")
             if line == ".":

@@ -22,7 +22,9 @@ THROUGH = (Path(__file__).parent / "through.py").read_text()
 PAGE = "HTTP/1.0 200 OK"
 # An ed25519 key as tor keeps it: of nobody, for nothing.
 KEY = hashlib.sha512(b"a scenario of molecule").digest()
-SECRET = b"== ed25519v1-secret: type0 ==\0\0\0" + bytes([KEY[0] & 248]) + KEY[1:31] + bytes([KEY[31] & 63 | 64]) + KEY[32:]
+SECRET = (
+    b"== ed25519v1-secret: type0 ==\0\0\0" + bytes([KEY[0] & 248]) + KEY[1:31] + bytes([KEY[31] & 63 | 64]) + KEY[32:]
+)
 ONION = "HiddenServiceDir /var/lib/tor/onions/page\nHiddenServicePort 80 198.18.76.3:8000\n"
 PUT_ONION = """
 umask 077
@@ -40,13 +42,17 @@ def tors(instance: Callable[[str], Host]) -> dict[str, Host]:
     hosts = {name: instance(name) for name in ("tor-1", "tor-2")}
     for host in hosts.values():
         host.check_output("systemctl is-system-running --wait || true")
-        wait_for("tor is in its network", lambda host=host: state(host)["bootstrapped"] == 100, 180)
+        in_network(host, 180)
     return hosts
 
 
 @pytest.fixture(scope="module")
 def client(instance: Callable[[str], Host]) -> Host:
     return instance("tor-client")
+
+
+def in_network(host: Host, seconds: int) -> None:
+    wait_for("tor is in its network", lambda: state(host)["bootstrapped"] == 100, seconds)
 
 
 def control(host: Host, *commands: str) -> str:
@@ -142,7 +148,7 @@ def test_a_tor_that_is_killed_comes_back(tors: dict[str, Host], client: Host, on
     before = tors["tor-1"].check_output("pidof -s tor")
     tors["tor-1"].check_output("kill -9 %s", before)
     wait_for("another one", lambda: tors["tor-1"].run("pidof -s tor").stdout.strip() not in ("", before), 30)
-    wait_for("it is in its network", lambda: state(tors["tor-1"])["bootstrapped"] == 100, 60)
+    in_network(tors["tor-1"], 60)
     assert through(client, ONE, onion, 60) == PAGE
 
 
@@ -164,7 +170,7 @@ def test_what_it_does_not_run_with_is_taken_back(converge: Callable[..., Run], t
     assert "The old files were put back" in run.failures[0], run.failures
     assert host.check_output("cat /etc/tor/torrc /etc/tor/torrc.d/[0-4]*.conf") == files
     host.check_output("systemctl stop scenario-taken")
-    wait_for("it is in its network again", lambda: state(host)["bootstrapped"] == 100, 120)
+    in_network(host, 120)
     assert not converge("converge.yml", "--limit=tor-1").changed
 
 
@@ -187,5 +193,7 @@ def test_it_says_how_far_it_comes_and_why_no_further(converge: Callable[..., Run
     run = converge("converge.yml", "--limit=tor-1", tor_config=config, tor_bootstrap_timeout=15)
     assert run.status != 0
     assert " % into its network" in run.failures[0]
-    assert "reached nobody" in run.failures[0] or "no way to the network" in run.failures[0] or "relay" in run.failures[0]
+    assert (
+        "reached nobody" in run.failures[0] or "no way to the network" in run.failures[0] or "relay" in run.failures[0]
+    )
     assert converge("converge.yml", "--limit=tor-1").status == 0
