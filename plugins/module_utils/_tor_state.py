@@ -166,31 +166,34 @@ def look(control: Control, read_log: t.Callable[[], t.Sequence[str]], now: float
     return result
 
 
-def ask(path: Path, read_log: t.Callable[[], t.Sequence[str]]) -> dict[str, t.Any]:
-    """Look at the tor behind a control socket, whether there is one or not."""
-    nothing = {"running": False, "bootstrapped": 0, "phase": "", "version": "", "circuits": False, "live": False}
-    hint = "systemctl status tor@default and journalctl -u tor@default on this host say why."
-    try:
-        control = Control(path)
-    except (OSError, TorError) as error:
-        return {**nothing, "cause": f"tor does not answer on {path}: {error}", "hint": hint}
-    try:
-        return {"running": True, **look(control, read_log)}
-    except (OSError, TorError) as error:
-        return {**nothing, "cause": str(error), "hint": hint}
-    finally:
-        control.close()
+NOTHING = {"running": False, "bootstrapped": 0, "phase": "", "version": "", "circuits": False, "live": False}
+STATUS = "systemctl status tor@default and journalctl -u tor@default on this host say why."
 
 
 def await_tor(
     path: Path, seconds: float, read_log: t.Callable[[], t.Sequence[str]], pause: float = 0.5
 ) -> dict[str, t.Any]:
-    """Ask until it is in its network, or the time is over. What was seen last."""
+    """Ask the tor behind a control socket until it is in its network, or the time is over. What was seen last.
+
+    One connection does for all questions as long as it stands: tor notes each in its log.
+    """
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        # Reading a log takes its time; until the end nobody asks for a cause.
-        found = ask(path, list)
-        if not found["cause"]:
-            return found
-        time.sleep(pause)
-    return ask(path, read_log)
+    control: Control | None = None
+    try:
+        while True:
+            last = time.monotonic() >= deadline
+            try:
+                control = control or Control(path)
+                # Reading a log takes its time; until the end nobody asks for a cause.
+                found = {"running": True, **look(control, read_log if last else list)}
+            except (OSError, TorError) as error:
+                found = {**NOTHING, "cause": f"tor does not answer on {path}: {error}", "hint": STATUS}
+                if control:
+                    control.close()
+                    control = None
+            if last or not found["cause"]:
+                return found
+            time.sleep(min(pause, max(0.0, deadline - time.monotonic())))
+    finally:
+        if control:
+            control.close()
