@@ -205,7 +205,10 @@ def read(path: Path) -> str:
 
 def write(path: Path, text: str, mode: int, group: int = -1) -> None:
     """The whole file or none of it, in a directory that is made where there is none."""
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    if not path.parent.is_dir():
+        path.parent.mkdir(parents=True)
+        # Whatever the umask is: tor reads it anew without being root.
+        path.parent.chmod(0o755)
     descriptor, name = tempfile.mkstemp(prefix=".ansible-", dir=path.parent)
     temporary = Path(name)
     try:

@@ -59,7 +59,9 @@ def is_published(file: Path = FILE) -> bool:
 
 def publish(file: Path = FILE) -> str:
     """Write the file; why tor would not take what it brings along, or nothing. Then it is not there."""
-    file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # Whatever the umask is: tor reads it anew without being root.
+    file.parent.chmod(0o755)
     new = file.with_name(f".{file.name}.new")
     new.write_text(TEXT, encoding="utf-8")
     new.chmod(0o644)
