@@ -36,6 +36,16 @@ RESTARTS = frozenset(
 )
 
 
+# What tor warns of whatever else there is, and what repeats another line.
+HARMLESS = (
+    "You are running Tor as root",
+    "You have used DirAuthority",
+    "TestingTorNetwork is set",
+    "Reading config failed",
+    "SocksPort, TransPort, NATDPort",
+)
+
+
 class FilesError(Exception):
     """Something that a person can act on."""
 
@@ -137,11 +147,11 @@ def strangers(places: Places, ours: t.Iterable[str]) -> list[str]:
 
 
 def complaints(output: str) -> str:
-    """What tor says of a configuration that it would not take."""
+    """What tor says of a configuration that it would not take, without what it says of any."""
     bad = [line.partition("] ")[2] for line in output.splitlines() if "[warn]" in line or "[err]" in line]
-    # What it says of any, and what the second of the two lines repeats.
-    useful = [line for line in bad if not line.startswith(("You are running Tor as root", "Reading config failed"))]
-    return " ".join(useful or bad) or "it says nothing"
+    fatal = [line for line in bad if line.startswith("Failed to ") or "Could not " in line or "Unable to " in line]
+    useful = [line for line in bad if not line.startswith(HARMLESS)]
+    return " ".join(fatal or useful or bad) or "it says nothing"
 
 
 def verify(program: str, places: Places, torrc: str, files: t.Mapping[str, str]) -> None:

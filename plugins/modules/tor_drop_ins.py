@@ -195,7 +195,7 @@ class Service:
                 # It comes to this question when it has read all of it.
                 control.ask("GETINFO version")
             except (OSError, TorError) as error:
-                return f"it ended when it read its configuration ({error})"
+                return self._with_log(f"it ended when it read its configuration ({error})")
         return self._answers("", before)
 
     def _answers(self, cause: str, pid: str = "") -> str:
@@ -211,6 +211,9 @@ class Service:
                 if time.monotonic() > deadline:
                     return f"it does not answer on {self.control} within {self.timeout} s: {error}"
                 time.sleep(0.2)
+        return self._with_log(cause)
+
+    def _with_log(self, cause: str) -> str:
         return f"{cause}. {self._log()}".strip()
 
     def _log(self) -> str:
@@ -315,7 +318,7 @@ def put_in_force(plan: Plan, service: Service, verb: str, stamp: Path, group: in
     :raises FilesError: it does not, and goes by the old files again.
     """
     was_active = service.active()
-    kept = tor_files.Kept(plan.texts)
+    kept = tor_files.Kept([*plan.texts, stamp])
     stamp.unlink(missing_ok=True)
     try:
         plan.write(group)
@@ -327,8 +330,10 @@ def put_in_force(plan: Plan, service: Service, verb: str, stamp: Path, group: in
         again = service.start("restart") if was_active else ""
         if not was_active:
             service.stop()
-        after = f"and does not run with them either: {again}" if again else "and is as it was"
-        raise tor_files.FilesError(f"tor does not go by this: {cause} The old files were put back, {after}.")
+        if again:
+            stamp.unlink(missing_ok=True)
+        after = f"it does not run with them either: {again}" if again else "it is as it was"
+        raise tor_files.FilesError(f"tor does not go by this: {cause} The old files were put back, and {after}.")
     tor_files.write(stamp, plan.digest, 0o644)
 
 

@@ -155,14 +155,24 @@ def test_what_it_does_not_run_with_is_taken_back(
     stamp.write_text("what was in force")
     tor.is_active, tor.causes = active, ["Address already in use"]
     verb = "restarted" if active else "started"
-    with pytest.raises(files.FilesError, match=r"Address already in use.*put back, and is as it was"):
+    with pytest.raises(files.FilesError, match=r"Address already in use.*put back, and it is as it was"):
         module.put_in_force(plan(places, A), t.cast(module.Service, tor), verb, stamp, os.getgid())
     assert tor.did == did
     assert places.torrc.read_text() == OWN
     assert (places.directory / "10-a.conf").read_text() == "SocksPort 1\n"
     assert (places.directory / "20-b.conf").read_text() == "# kept\n"
     assert not places.publisher.exists()
-    # A run after it tries again.
+    assert not module.pending(stamp, "what was in force")
+
+
+def test_what_it_does_not_run_with_any_more_either(places: files.Places, tmp_path: Path) -> None:
+    stamp, tor = tmp_path / "tor", Tor()
+    stamp.write_text("what was in force")
+    tor.causes = ["Address already in use", "Address already in use"]
+    with pytest.raises(files.FilesError, match="it does not run with them either"):
+        module.put_in_force(plan(places, A), t.cast(module.Service, tor), "restarted", stamp, os.getgid())
+    assert places.torrc.read_text() == OWN
+    # The next run tries again, whatever it is asked for.
     assert module.pending(stamp, "what was in force")
 
 
@@ -174,9 +184,10 @@ def test_what_tor_says(tmp_path: Path, places: files.Places) -> None:
     )
     program.chmod(0o755)
     (tmp_path / "said").write_text(
-        "x [warn] Unknown option 'Nonsense'.  Failing.\nx [err] Reading config failed--see warnings above.\n"
+        "x [warn] You have used DirAuthority.\nx [warn] Failed to parse/validate config: Unknown option 'Nonsense'.  Failing.\nx [err] Reading config failed--see warnings above.\n"
     )
     with pytest.raises(
-        files.FilesError, match=r"^tor would not take this configuration: Unknown option 'Nonsense'\.  Failing\.$"
+        files.FilesError,
+        match=r"^tor would not take this configuration: Failed to parse/validate config: Unknown option 'Nonsense'\.  Failing\.$",
     ):
         files.verify(str(program), places, files.with_block(OWN, places), {"10-a": "Nonsense 1\n"})
