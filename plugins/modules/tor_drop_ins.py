@@ -253,7 +253,7 @@ def refuse(places: tor_files.Places, torrc: str, names: t.Sequence[str]) -> None
 class Plan:
     """What is to become of the files."""
 
-    def __init__(self, options: dict[str, t.Any], places: tor_files.Places) -> None:
+    def __init__(self, options: dict[str, t.Any], places: tor_files.Places, group: int = -1) -> None:
         self.places = places
         self.torrc = tor_files.read(places.torrc) if places.torrc.is_file() else ""
         refuse(places, self.torrc, [item["name"] for item in options["files"]])
@@ -264,6 +264,7 @@ class Plan:
         if options["exclusive"]:
             absent |= {name for name in self.now if name[0] in "1234" and name not in wanted}
         self.then = {name: text for name, text in {**self.now, **wanted}.items() if name not in absent}
+        self.group = group
         self.texts: dict[Path, tuple[str | None, str | None]] = {}
         for name in sorted({*wanted, *absent}):
             self._note(places.directory / f"{name}.conf", self.now.get(name), wanted.get(name))
@@ -282,19 +283,26 @@ class Plan:
         self.hidden = {places.directory / f"{name}.conf" for name in hidden}
 
     def _note(self, path: Path, before: str | None, after: str | None) -> None:
-        if before != after:
+        if before != after or (after is not None and path != self.places.torrc and self._closed(path)):
             self.texts[path] = (before, after)
+
+    def _closed(self, path: Path) -> bool:
+        """Whether tor could not read it anew."""
+        status = path.stat()
+        return self.group >= 0 and not (
+            status.st_mode & 0o004 or (status.st_mode & 0o040 and status.st_gid == self.group)
+        )
 
     def restart(self) -> bool:
         return tor_files.needs_restart([self.torrc, *self.now.values()], [self.torrc_then, *self.then.values()])
 
-    def write(self, group: int) -> None:
+    def write(self) -> None:
         for path, (_before, after) in self.texts.items():
             if after is None:
                 path.unlink(missing_ok=True)
             else:
                 kept = path.stat().st_mode & 0o7777 if path == self.places.torrc and path.exists() else 0o640
-                tor_files.write(path, after, kept, -1 if path == self.places.torrc else group)
+                tor_files.write(path, after, kept, -1 if path == self.places.torrc else self.group)
 
     def diff(self) -> list[dict[str, str]]:
         told = []
@@ -302,6 +310,14 @@ class Plan:
             old, new = (HIDDEN, HIDDEN + "changed\n") if path in self.hidden else (before or "", after or "")
             told.append({"before_header": str(path), "after_header": str(path), "before": old, "after": new})
         return told
+
+
+def group_of(name: str) -> int:
+    """The number of a group; none where tor is not installed yet."""
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        return -1
 
 
 def pending(stamp: Path, digest: str) -> bool:
@@ -312,7 +328,7 @@ def pending(stamp: Path, digest: str) -> bool:
         return True
 
 
-def put_in_force(plan: Plan, service: Service, verb: str, stamp: Path, group: int) -> None:
+def put_in_force(plan: Plan, service: Service, verb: str, stamp: Path) -> None:
     """Write it, and have tor go by it.
 
     :raises FilesError: it does not, and goes by the old files again.
@@ -321,7 +337,7 @@ def put_in_force(plan: Plan, service: Service, verb: str, stamp: Path, group: in
     kept = tor_files.Kept([*plan.texts, stamp])
     stamp.unlink(missing_ok=True)
     try:
-        plan.write(group)
+        plan.write()
         cause = service.reload() if verb == "reloaded" else service.start("restart" if verb == "restarted" else "start")
     except OSError as error:
         cause = str(error)
@@ -387,7 +403,7 @@ def main() -> None:
     program = tor_files.program()
     applied = "nothing"
     try:
-        plan = Plan(options, places)
+        plan = Plan(options, places, group_of(options["group"]))
         active = bool(program) and service.active()
         enabled = bool(program) and service.enabled()
         if plan.texts or not active or pending(stamp, plan.digest):
@@ -400,11 +416,10 @@ def main() -> None:
             raise tor_files.FilesError("tor is not installed. Nothing was touched.")
         if not module.check_mode:
             if applied != "nothing":
-                group = grp.getgrnam(options["group"]).gr_gid
-                put_in_force(plan, service, applied, stamp, group)
+                put_in_force(plan, service, applied, stamp)
             if not enabled and (said := service.enable()):
                 raise tor_files.FilesError(f"{options['enabled_unit']} cannot be enabled: {said}")
-    except (tor_files.FilesError, OSError, KeyError, subprocess.TimeoutExpired) as exc:
+    except (tor_files.FilesError, OSError, subprocess.TimeoutExpired) as exc:
         hide(module)
         module.fail_json(msg=str(exc), changed=False)
     result: dict[str, t.Any] = {

@@ -47,14 +47,14 @@ def places(tmp_path: Path) -> files.Places:
 
 def plan(places: files.Places, *entries: t.Any, **changes: t.Any) -> module.Plan:
     listed = [{"content": None, "state": "present", "sensitive": False, **entry} for entry in entries]
-    return module.Plan({"files": listed, "exclusive": True, "publish": "always", **changes}, places)
+    return module.Plan({"files": listed, "exclusive": True, "publish": "always", **changes}, places, os.getgid())
 
 
 A: t.Final = {"name": "10-a", "content": "SocksPort 9050\n"}
 
 
 def test_an_owners_torrc_stays_what_it_is(places: files.Places) -> None:
-    plan(places, A).write(os.getgid())
+    plan(places, A).write()
     text = places.torrc.read_text()
     assert text.startswith(OWN + "\n# BEGIN bcm.datacenter.tor\n%include ")
     assert text.endswith("# END bcm.datacenter.tor\n")
@@ -64,15 +64,24 @@ def test_an_owners_torrc_stays_what_it_is(places: files.Places) -> None:
     assert not plan(places, A).texts
 
 
+def test_what_tor_could_not_read_anew_is_mended(places: files.Places) -> None:
+    plan(places, A).write()
+    (places.directory / "10-a.conf").chmod(0o600)
+    mended = plan(places, A)
+    assert list(mended.texts) == [places.directory / "10-a.conf"]
+    mended.write()
+    assert not plan(places, A).texts
+
+
 def test_bytes_that_are_no_text_survive(places: files.Places) -> None:
     places.torrc.write_bytes(b"# \xe9\xff\nNickname x\n")
-    plan(places, A).write(os.getgid())
+    plan(places, A).write()
     assert places.torrc.read_bytes().startswith(b"# \xe9\xff\nNickname x\n# BEGIN")
 
 
 def test_lines_of_ours_are_mended_where_they_stand(places: files.Places) -> None:
     places.torrc.write_text(f"{files.BEGIN}\n%include /elsewhere\n{files.END}\nNickname x\n")
-    plan(places, A).write(os.getgid())
+    plan(places, A).write()
     assert places.torrc.read_text() == "\n".join(places.block()) + "\nNickname x\n"
 
 
@@ -80,7 +89,7 @@ def test_what_is_not_listed_any_more_goes(places: files.Places) -> None:
     places.directory.mkdir()
     for name in ("20-old", "50-onion-x", "07-theirs"):
         (places.directory / f"{name}.conf").write_text("")
-    plan(places, A).write(os.getgid())
+    plan(places, A).write()
     assert sorted(path.name for path in places.directory.iterdir()) == [
         "07-theirs.conf",
         "10-a.conf",
@@ -89,7 +98,7 @@ def test_what_is_not_listed_any_more_goes(places: files.Places) -> None:
 
 
 def test_onions_may_be_the_business_of_somebody_else(places: files.Places) -> None:
-    plan(places, A, publish="elsewhere").write(os.getgid())
+    plan(places, A, publish="elsewhere").write()
     assert not places.publisher.exists()
 
 
@@ -138,7 +147,7 @@ def test_what_needs_a_new_start(before: str, after: str, anew: bool) -> None:
 
 def test_it_is_put_in_force(places: files.Places, tmp_path: Path) -> None:
     stamp, tor, asked = tmp_path / "in-force/tor", Tor(), plan(places, A)
-    module.put_in_force(asked, t.cast(module.Service, tor), "reloaded", stamp, os.getgid())
+    module.put_in_force(asked, t.cast(module.Service, tor), "reloaded", stamp)
     assert tor.did == ["reload"]
     assert not module.pending(stamp, asked.digest)
     assert module.pending(stamp, plan(places, {**A, "content": "SocksPort 9\n"}).digest)
@@ -156,7 +165,7 @@ def test_what_it_does_not_run_with_is_taken_back(
     tor.is_active, tor.causes = active, ["Address already in use"]
     verb = "restarted" if active else "started"
     with pytest.raises(files.FilesError, match=r"Address already in use.*put back, and it is as it was"):
-        module.put_in_force(plan(places, A), t.cast(module.Service, tor), verb, stamp, os.getgid())
+        module.put_in_force(plan(places, A), t.cast(module.Service, tor), verb, stamp)
     assert tor.did == did
     assert places.torrc.read_text() == OWN
     assert (places.directory / "10-a.conf").read_text() == "SocksPort 1\n"
@@ -170,7 +179,7 @@ def test_what_it_does_not_run_with_any_more_either(places: files.Places, tmp_pat
     stamp.write_text("what was in force")
     tor.causes = ["Address already in use", "Address already in use"]
     with pytest.raises(files.FilesError, match="it does not run with them either"):
-        module.put_in_force(plan(places, A), t.cast(module.Service, tor), "restarted", stamp, os.getgid())
+        module.put_in_force(plan(places, A), t.cast(module.Service, tor), "restarted", stamp)
     assert places.torrc.read_text() == OWN
     # The next run tries again, whatever it is asked for.
     assert module.pending(stamp, "what was in force")
@@ -184,7 +193,9 @@ def test_what_tor_says(tmp_path: Path, places: files.Places) -> None:
     )
     program.chmod(0o755)
     (tmp_path / "said").write_text(
-        "x [warn] You have used DirAuthority.\nx [warn] Failed to parse/validate config: Unknown option 'Nonsense'.  Failing.\nx [err] Reading config failed--see warnings above.\n"
+        "x [warn] You have used DirAuthority.\n"
+        "x [warn] Failed to parse/validate config: Unknown option 'Nonsense'.  Failing.\n"
+        "x [err] Reading config failed--see warnings above.\n"
     )
     with pytest.raises(
         files.FilesError,
