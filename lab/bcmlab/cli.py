@@ -80,7 +80,8 @@ class Up:
                 Step("Kafka's tarball", self.kafka, ["builders"]),
                 Step("downloads", self.downloads, ["Bitcoin's tarball", "Kafka's tarball", "signers"]),
                 Step("lab's own node", self.node, ["Bitcoin's tarball", "world"]),
-                Step("site variables", self.site_vars, ["downloads"]),
+                Step("Tor network", self.tor_network, ["image into LXD"]),
+                Step("site variables", self.site_vars, ["downloads", "Tor network"]),
             ],
             say,
         )
@@ -124,10 +125,16 @@ class Up:
         """Where the lab's coins are, and its mining."""
         return node.ensure(self.lxc, self.made["bitcoin"])
 
+    def tor_network(self) -> str:
+        """The private Tor network. Until a site asks for it, it has agreed on who is part of it."""
+        with locked(self.config.directory / ".tor.lock", "the Tor network"):
+            return tornet.up(self.lxc, agreed=False)
+
     def site_vars(self) -> str:
         """What a site has to know."""
         releases = {"bitcoin": self.made["release"], "kafka": self.made["kafka release"]}
-        found = sitevars.facts(self.config, self.mirrors, extra_certificates(), releases)
+        tor = tornet.options(self.lxc)
+        found = sitevars.facts(self.config, self.mirrors, extra_certificates(), releases, tor)
         return sitevars.write(self.config, found)
 
 

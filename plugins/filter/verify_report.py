@@ -60,7 +60,7 @@ def parts_of(host: str, variables: Mapping[str, Any]) -> list[dict[str, Any]]:
         cause = "it was not looked at" if result is None else str(result.get("msg", "no reason was given"))
         itself = "the machine itself" if "endpoints" in variables.get("group_names", []) else "the instance itself"
         return [{"host": host, "part": itself, "works": False, "cause": cause, "hint": ""}]
-    others = [*node_of(variables), *groups_of(variables)]
+    others = [*node_of(variables), *tor_of(variables), *groups_of(variables)]
     return [{"host": host, **part} for part in [*result["results"], *others]]
 
 
@@ -77,6 +77,17 @@ def node_of(variables: Mapping[str, Any]) -> list[dict[str, Any]]:
         return [{"part": f"bitcoind ({state})", "works": True, "cause": "", "hint": ""}]
     hint = "On a manager, docker service ps --no-trunc of the node's service says more; on the host, its journal."
     return [{"part": "bitcoind", "works": False, "cause": node["reason"], "hint": hint}]
+
+
+def tor_of(variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the part that is the host's tor, if it has one."""
+    tor = variables.get("verify_tor_result") or {}
+    if "bootstrapped" not in tor:
+        return []
+    if tor["ready"]:
+        return [{"part": f"Tor ({tor['note']})", "works": True, "cause": "", "hint": ""}]
+    far = f"{tor['bootstrapped']} %: " if tor["running"] and tor["bootstrapped"] < 100 else ""
+    return [{"part": "Tor", "works": False, "cause": f"{far}{tor['cause']}", "hint": tor["hint"]}]
 
 
 def kafka_of(hosts: list[str], hostvars: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:

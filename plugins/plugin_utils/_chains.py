@@ -11,9 +11,6 @@ from dataclasses import asdict, dataclass
 
 GB = 1000**3
 
-# A chain that is shared with others is reached through Tor alone, and Tor's role is still to come.
-TOR_ROLE_EXISTS = False
-
 
 @dataclass(frozen=True)
 class Ports:

@@ -21,6 +21,7 @@ from . import (
     _alerts,
     _chains,
     _declaration_rules,
+    _declaration_tor,
     _floating,
     _kafka,
     _kafka_stacks,
@@ -286,6 +287,7 @@ def _site_variables(data: Mapping[str, Any], networks: list[dict[str, Any]], fol
             "addresses": {"gateway": _addresses.address("gateway", gateway["subnet"], _addresses.BUILDER_BLOCK, 1)},
         },
         "bcm_way_out": _way_out(name, networks),
+        "bcm_tor": _declaration_tor.variable(data, _way_out(name, networks), gateway["subnet"]),
         "bcm_lxd_socket": leader["lxd_socket"],
         "bcm_lxd_url": _lxd_url(leader),
         "bcm_stacks": _stacks(data),
@@ -404,8 +406,12 @@ def _instance(data: Mapping[str, Any], networks: list[dict[str, Any]], tier_name
     block = _addresses.block(tier_name, settings["block"])
     joined = [network for network in networks if network["name"] in facts.networks]
     name = f"{tier_name}-{index}"
+    # A leg that is there for Tor alone is none by which neighbours are known.
+    legs = _declaration_tor.networks_of(data, tier_name, facts.networks)
     addresses = {
-        network["name"]: _addresses.address(network["name"], network["subnet"], block, index) for network in joined
+        network["name"]: _addresses.address(network["name"], network["subnet"], block, index)
+        for network in networks
+        if network["name"] in legs
     }
     leg = settings["lan"]
     if leg and tier_name == "proxyhost":
@@ -557,6 +563,7 @@ def _egress(data: Mapping[str, Any]) -> dict[str, Any]:
         domains |= {host, *_COMPANIONS.get(host, ())}
         ports.add(port)
     return {
+        "bcm_egress_package_mirrors": _declaration_tor.package_mirrors(mirrors),
         "bcm_egress_allowed_domains": sorted(domains),
         "bcm_egress_allowed_ports": sorted(ports),
         "bcm_egress_allowed_private": [{"host": host, "port": port} for host, port in sorted(private)],

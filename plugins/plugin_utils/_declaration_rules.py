@@ -16,7 +16,16 @@ from urllib.parse import urlsplit
 
 from ansible_collections.bcm.datacenter.plugins.module_utils import _sizes
 
-from . import _addresses, _alerts, _chains, _declaration_beside_kafka, _kafka, _kafka_stacks, _wireguard
+from . import (
+    _addresses,
+    _alerts,
+    _chains,
+    _declaration_beside_kafka,
+    _declaration_tor,
+    _kafka,
+    _kafka_stacks,
+    _wireguard,
+)
 from ._declaration_file import KeyPath
 from ._declaration_kinds import Check, suggestion
 
@@ -67,6 +76,7 @@ def judge(data: Data, check: Check) -> None:
         _certificates,
         _mirrors,
         _egress,
+        _declaration_tor.judge,
     ):
         rule(data, check)
 
@@ -454,13 +464,6 @@ def _chain(data: Data, check: Check) -> None:
     chain = data["chain"]
     if not check.sound(("chain",)):
         return
-    if _chains.CHAINS[chain].public and not _chains.TOR_ROLE_EXISTS:
-        check.refuse(
-            ("chain",),
-            chain,
-            "a node of a chain that is shared with others goes out through Tor alone, and there is no role for Tor yet",
-            "regtest",
-        )
     bitcoin = data["stacks"]["bitcoin"]
     path = ("stacks", "bitcoin", "implementation")
     if chain == "simnet" and not bitcoin:

@@ -13,7 +13,7 @@ from typing import Any
 
 from ansible_collections.bcm.datacenter.plugins.module_utils._sizes import GIB, MIB
 
-from . import _alerts, _chains, _kafka, _kafka_stacks
+from . import _alerts, _chains, _kafka, _kafka_stacks, _tor_keys
 from ._declaration_file import KeyPath
 from ._declaration_kinds import Bool, Check, Choice, Int, Keys, Kind, ListOf, MapOf, Size, Text, Url
 
@@ -807,6 +807,7 @@ SCHEMA = Keys(
                 )
             },
         ),
+        "tor": _tor_keys.TOR,
         "cluster": Keys(
             about="Several endpoints are one cluster of LXD.",
             fields={
@@ -981,6 +982,11 @@ SCHEMA = Keys(
                     item=Text(pattern=rf"\.?{HOST}", allows="a host name, or .domain for all below it"),
                 ),
                 "allowed_ports": ListOf(about="Ports.", default=[80, 443], item=Int(low=1, high=65535)),
+                "through_tor": ListOf(
+                    about="What goes out by Tor that would go out directly: `apt`, packages; `pulls`, images of containers, by the caches. "
+                    "Mirrors at private addresses stay what they are.",
+                    item=Choice(choices=_tor_keys.THROUGH_TOR),
+                ),
                 "allowed_private": ListOf(
                     about="Private addresses, which are denied otherwise.",
                     item=Keys(

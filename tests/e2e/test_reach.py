@@ -61,6 +61,8 @@ TARGETS: dict[str, tuple[str, str, str]] = {
     "another site's bridge: dns": ("dns", "{other_host}", "53"),
     "proxyhost: proxy": ("tcp", "{proxyhost}", "3128"),
     "proxyhost: cache of the Hub": ("tcp", "{proxyhost}", "5000"),
+    "proxyhost: SOCKS": ("tcp", "{proxyhost}", "9050"),
+    "way out: SOCKS": ("tcp", "{way_out}", "9050"),
     "way out: proxy": ("tcp", "{way_out}", "3128"),
     "way out: cache of the Hub": ("tcp", "{way_out}", "5000"),
     "way out: ssh": ("tcp", "{way_out}", "22"),
@@ -85,22 +87,26 @@ INSIDE = {"manager: registry", "manager: mirror of the Hub", *KAFKA}
 # Between its members, which are told by the address of their host.
 MEMBERS = {"manager: Kafka, for brokers", "manager: Kafka, for controllers"}
 GATEWAY = {"proxyhost: proxy", "proxyhost: cache of the Hub", "way out: proxy", "way out: cache of the Hub"}
+# What goes out by Tor. Squid gives it packages and nothing else; what is cached for others is not for it.
+SOCKS = {"proxyhost: SOCKS", "way out: SOCKS"}
+TOR = {"proxyhost: proxy", "way out: proxy", *SOCKS}
 OVERLAY = {"bitcoind on its overlay: zmq", "bitcoind on its overlay: p2p"}
 # Who asks -> all that must answer. What is not named must not answer.
 REACHED: dict[str, set[str]] = {
-    "proxyhost": {"world: mirror (http)", "world: hub", "host on outside: dns", *GATEWAY, *REGISTRY, *KAFKA},
+    # Its root has no business outside: only Squid, apt, nginx and tor have.
+    "proxyhost": {"host on outside: dns", *GATEWAY, *SOCKS, *REGISTRY, *KAFKA},
     "manager": GATEWAY | INSIDE | MEMBERS,
-    "bitcoin": INSIDE,
+    "bitcoin": INSIDE | TOR,
     # A container has no address there, and asks with that of its host.
     "a container on manager": GATEWAY | INSIDE | MEMBERS,
-    "a container on bitcoin": INSIDE,
+    "a container on bitcoin": INSIDE | TOR,
     "a task on bitcoind's overlay, on manager": GATEWAY | INSIDE | MEMBERS | OVERLAY,
-    "a task on bitcoind's overlay, on bitcoin": INSIDE | OVERLAY,
-    "bitcoind's own container": INSIDE | OVERLAY,
+    "a task on bitcoind's overlay, on bitcoin": INSIDE | TOR | OVERLAY,
+    "bitcoind's own container": INSIDE | TOR | OVERLAY,
 }
 # Which ports an instance answers on to others. Swarm's own (2377, 7946) are those of the cluster.
 LISTENING = {
-    "proxyhost": {3128, 5000},
+    "proxyhost": {3128, 5000, 9050},
     "manager": {2377, 7946, 5000, 5443, 5444, 9091, 9092, 9093},
     "bitcoin": {7946},
 }

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ansible_collections.bcm.datacenter.plugins.filter.verify_report import verify_report
 from ansible_collections.bcm.datacenter.plugins.filter.verify_words import verify_words
 
@@ -53,6 +55,25 @@ def kafka_part(**result: object) -> dict[str, object]:
     hostvars = {"a": {"verify_result": {"results": []}, "verify_kafka_result": result}}
     parts = verify_report(["a"], hostvars, "home")["parts"]
     return parts[0] if parts else {}
+
+
+def test_tor_is_a_part() -> None:
+    tor = {"running": True, "bootstrapped": 100, "ready": True, "note": "tor 0.4.9.11, 100 %", "cause": "", "hint": ""}
+    seen: dict[str, Any] = {"results": []}
+
+    def of(found: dict[str, Any]) -> dict[str, Any]:
+        report = verify_report(
+            ["proxyhost-1"], {"proxyhost-1": {"verify_result": seen, "verify_tor_result": found}}, "s"
+        )
+        return report["parts"][0] if report["parts"] else {}
+
+    assert of(tor)["part"] == "Tor (tor 0.4.9.11, 100 %)"
+    late = of({**tor, "bootstrapped": 5, "ready": False, "cause": "the clock is wrong", "hint": "Set it."})
+    assert (late["works"], late["cause"], late["hint"]) == (False, "5 %: the clock is wrong", "Set it.")
+    assert (
+        of({**tor, "running": False, "bootstrapped": 0, "ready": False, "cause": "it is off"})["cause"] == "it is off"
+    )
+    assert of({"skipped": True}) == {}
 
 
 def test_kafka_as_a_whole_is_a_part() -> None:
