@@ -22,11 +22,35 @@ NETWORKS = (ONION, MIXED, CLEAR)
 
 # Options by which a bitcoind is told whom it meets and how. The plan sets them, whether they stand in this configuration or not.
 MANAGED = frozenset(
-    "addnode bind connect discover dns dnsseed externalip forcednsseed listen listenonion natpmp onion onlynet port privatebroadcast proxy "
-    "proxyrandomize seednode upnp whitebind".split()
+    (
+        *(
+            "addnode",
+            "bind",
+            "connect",
+            "discover",
+            "dns",
+            "dnsseed",
+            "externalip",
+            "forcednsseed",
+            "listen",
+            "listenonion",
+        ),
+        *(
+            "natpmp",
+            "onion",
+            "onlynet",
+            "port",
+            "privatebroadcast",
+            "proxy",
+            "proxyrandomize",
+            "seednode",
+            "upnp",
+            "whitebind",
+        ),
+    )
 )
 # Ways to peers beside Tor, and orders to a Tor that is not the site's to command from here.
-OTHER_WAYS = frozenset("cjdnsreachable i2pacceptincoming i2psam torcontrol torpassword".split())
+OTHER_WAYS = frozenset(("cjdnsreachable", "i2pacceptincoming", "i2psam", "torcontrol", "torpassword"))
 
 # The first release in which a transaction that is broadcast privately does not tell who sends it: 31.1's notes say that before it some
 # connections were made in clear (github.com/bitcoin/bitcoin, doc/release-notes for v31.1rc1, "PrivateBroadcast").

@@ -51,10 +51,10 @@ CASES = {
         {"chain": ["regtest"]},
         "chain = [regtest]: is not known (did you mean regtest?); allowed: ",
     ),
-    "chain before Tor": (
-        {"chain": "signet"},
-        "chain = signet: a node of a chain that is shared with others goes out through Tor alone, and there is no role "
-        "for Tor yet; allowed: regtest",
+    "chain in clear": (
+        {"chain": "signet", **node(network="clear")},
+        "stacks.bitcoin.network = clear: signet is shared with others, and no way leads to them from the site's hosts but Tor's; allowed: onion or "
+        "onion_and_clear_through_tor",
     ),
     "simnet": (
         {"chain": "simnet", **NODE},
