@@ -97,6 +97,49 @@ def client_name(consumer: str, host: str) -> str:
     return f"{consumer}-{host}"
 
 
+def onions(
+    nodes: Sequence[Mapping[str, Any]],
+    tiers: Mapping[str, Sequence[str]],
+    addresses: Mapping[str, Mapping[str, str]],
+    proxyhosts: Sequence[str],
+) -> Object:
+    """Return the onions by which peers come to NODES, and for each host whom its ports for that are for.
+
+    ADDRESSES are those of hosts by network. Where a host has no network in common with the proxyhosts there is no way to it.
+    """
+    services: list[Object] = []
+    published: dict[str, list[Object]] = {}
+    for node in nodes:
+        if node["network"] == "clear" or not node["inbound"]:
+            continue
+        for host in tiers.get(node["tier"], []):
+            own = addresses.get(host) or {}
+            network = next(
+                (name for name in own if all(name in (addresses.get(one) or {}) for one in proxyhosts)), None
+            )
+            if network is None or not proxyhosts:
+                continue
+            services.append(
+                {
+                    "name": f"bitcoin-{node_name(node, host)}",
+                    "ports": [
+                        {
+                            "virtual": node["ports"]["p2p"],
+                            "target_host": own[network],
+                            "target_port": node["ports"]["onion"],
+                        }
+                    ],
+                    # Peers are strangers.
+                    "client_authorisation": False,
+                    "clients": [],
+                }
+            )
+            published.setdefault(host, []).append(
+                {"port": node["ports"]["onion"], "sources": [addresses[one][network] for one in proxyhosts]}
+            )
+    return {"services": services, "published": published}
+
+
 def _publish(found: Object, node: Mapping[str, Any], names: Sequence[str], sources: Sequence[str]) -> None:
     """The node's ports on its own host: for that host, and for SOURCES."""
     found["publish"].setdefault(node["instance"], names)

@@ -121,6 +121,8 @@ def _check(settings: Object, check: Checker) -> None:
     identities = settings.get("identities") or {}
     for name, identity in identities.items():
         check.name("identities", name)
+        if name == "authority":
+            check.refuse("identities", name, "is what the file of the authority is called", "another name")
         if "BEGIN CERTIFICATE" not in str(identity.get("certificate")) or "PRIVATE KEY" not in str(identity.get("key")):
             check.refuse(f"identities.{name}", "(hidden)", "is not whole", "certificate and key, each as PEM")
     if "BEGIN CERTIFICATE" not in str(settings.get("authority")):

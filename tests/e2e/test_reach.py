@@ -77,6 +77,7 @@ TARGETS: dict[str, tuple[str, str, str]] = {
     "bitcoind on its overlay: rpc": ("tcp", "{bitcoind}", "{rpc}"),
     "bitcoind on its overlay: zmq": ("tcp", "{bitcoind}", "{zmq_hashblock}"),
     "bitcoind on its overlay: p2p": ("tcp", "{bitcoind}", "{p2p}"),
+    "bitcoind on its overlay: onion": ("tcp", "{bitcoind}", "{onion}"),
 }
 
 REGISTRY = {"manager: registry"}
@@ -85,7 +86,8 @@ INSIDE = {"manager: registry", "manager: mirror of the Hub", *KAFKA}
 # Between its members, which are told by the address of their host.
 MEMBERS = {"manager: Kafka, for brokers", "manager: Kafka, for controllers"}
 GATEWAY = {"proxyhost: proxy", "proxyhost: cache of the Hub", "way out: proxy", "way out: cache of the Hub"}
-OVERLAY = {"bitcoind on its overlay: zmq", "bitcoind on its overlay: p2p"}
+# Of peers it takes those alone that come by its onion, at a port of their own.
+OVERLAY = {"bitcoind on its overlay: zmq", "bitcoind on its overlay: onion"}
 # Who asks -> all that must answer. What is not named must not answer.
 REACHED: dict[str, set[str]] = {
     "proxyhost": {"world: mirror (http)", "world: hub", "host on outside: dns", *GATEWAY, *REGISTRY, *KAFKA},
