@@ -67,7 +67,7 @@ def parts_of(host: str, variables: Mapping[str, Any]) -> list[dict[str, Any]]:
 def nodes_of(variables: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return a part for each of the host's Bitcoin nodes, if it has any."""
     said = variables.get("verify_node_result") or {}
-    results = said["results"] if "results" in said else [said]
+    results = said.get("results", [said])
     return [part for result in results for part in node_of(result)]
 
 
