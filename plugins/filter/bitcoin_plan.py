@@ -46,7 +46,7 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description: C(conf) and C(users), the texts of two files; C(dbcache) and C(maxmempool) in MiB; C(memory_limit) in bytes;
-    C(free_space_kib) and C(volume_kib); C(listens), whether peers may come.
+    C(free_space_kib) and C(volume_kib); C(door), whether peers come by an onion.
   type: dict
 """
 

@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from typing import Any
 
 ONION = "onion"
+# How much higher the port is at which bitcoind itself takes those who come by its onion. bitcoin-entrypoint has the same.
+INNER = 1
 MIXED = "onion_and_clear_through_tor"
 CLEAR = "clear"
 NETWORKS = (ONION, MIXED, CLEAR)
@@ -219,6 +221,11 @@ def listens(settings: Mapping[str, Any]) -> bool:
     return bool(settings.get("listen", True) and settings.get("onion_address"))
 
 
+def has_door(settings: Mapping[str, Any]) -> bool:
+    """Whether peers come by an onion."""
+    return settings.get("network", ONION) != CLEAR and listens(settings)
+
+
 def lines(settings: Mapping[str, Any], found: tuple[int, int]) -> list[tuple[str, str]]:
     """The options that follow."""
     ports, network = settings["ports"], settings.get("network", ONION)
@@ -237,9 +244,10 @@ def lines(settings: Mapping[str, Any], found: tuple[int, int]) -> list[tuple[str
         if network == ONION:
             result.append(("onlynet", "onion"))
         if listen:
-            # The only port that it listens on, and what comes in by it counts as come by an onion.
+            # What comes in there counts as come by an onion. It is the loopback's: bitcoin-door brings them, so that bitcoind, when it is through with
+            # one of them, does not hang up on all others who have the proxyhost's address in common with it.
             result += [
-                ("bind", f"0.0.0.0:{ports['onion']}=onion"),
+                ("bind", f"127.0.0.1:{ports['onion'] + INNER}=onion"),
                 ("externalip", f"{settings['onion_address']}:{ports['p2p']}"),
             ]
     if found >= PRIVATE_BROADCAST:

@@ -266,6 +266,6 @@ def plan(settings: Mapping[str, Any]) -> dict[str, Any]:
         "maxmempool": mempool,
         "memory_limit": memory,
         "free_space_kib": _sizes.to_bytes(settings.get("free_space_min") or 0) // _sizes.KIB,
-        "listens": _bitcoin_network.listens(settings),
+        "door": _bitcoin_network.has_door(settings),
         "volume_kib": _sizes.to_bytes(settings.get("volume_size") or 0) // _sizes.KIB,
     }

@@ -55,8 +55,11 @@ def test_it_asks_for_its_peer_by_name_and_by_nothing_but_socks(host: Host) -> No
 def test_it_listens_for_peers_at_the_port_of_its_onion_alone(host: Host) -> None:
     lines = host.check_output(f"docker exec {container(host)} cat /proc/net/tcp /proc/net/tcp6").splitlines()
     ports = {int(line.split()[1].rpartition(":")[2], 16) for line in lines if line.split()[3] == "0A"}
-    assert 38334 in ports
+    # Behind the door, at the loopback, bitcoind itself.
+    assert {38334, 38335} <= ports
     assert 38333 not in ports
+    inner = [line.split()[1] for line in lines if line.split()[3] == "0A" and line.split()[1].endswith(f"{38335:04X}")]
+    assert inner == ["0100007F:95BF"]
 
 
 def test_who_comes_by_it_counts_as_an_onion(host: Host) -> None:
@@ -65,6 +68,51 @@ def test_who_comes_by_it_counts_as_an_onion(host: Host) -> None:
     peers = wait_for("the visitor", lambda: ask(host, "getpeerinfo"), 30)
     host.check_output("systemctl stop visitor")
     assert [(peer["network"], peer["inbound"]) for peer in peers] == [("onion", True)]
+
+
+# Two who come by the onion, by the protocol of peers. The second one says what nobody may say (more than 2000 headers at once) and is hung up on.
+VISITORS = r"""
+import hashlib, socket, struct, sys, time
+def twice(data): return hashlib.sha256(hashlib.sha256(data).digest()).digest()
+magic = twice(b"\x01\x51")[:4]
+def say(s, command, payload=b""):
+    s.sendall(magic + command.encode().ljust(12, b"\0") + struct.pack("<I", len(payload)) + twice(payload)[:4] + payload)
+def exactly(s, count):
+    found = b""
+    while len(found) < count:
+        part = s.recv(count - len(found))
+        if not part: raise EOFError
+        found += part
+    return found
+def hear(s):
+    head = exactly(s, 24)
+    exactly(s, struct.unpack("<I", head[16:20])[0])
+    return head[4:16].rstrip(b"\0").decode()
+def visit():
+    s = socket.create_connection(("127.0.0.1", 38334), 10)
+    address = bytes(26)
+    nonce = struct.pack("<Q", time.monotonic_ns())
+    say(s, "version", struct.pack("<iQq", 70016, 0, int(time.time())) + address * 2 + nonce + b"\0" + struct.pack("<i?", 0, True))
+    while hear(s) != "verack": pass
+    say(s, "verack")
+    say(s, "ping", bytes(8))
+    while hear(s) != "pong": pass
+    return s
+first, second = visit(), visit()
+say(second, "headers", b"\xfd\xd1\x07")
+try:
+    while True: hear(second)
+except (EOFError, ConnectionError):
+    print("the second is hung up on")
+say(first, "ping", bytes(8))
+while hear(first) != "pong": pass
+print("the first is still there")
+"""
+
+
+def test_one_who_misbehaves_does_not_take_the_others_with_it(host: Host) -> None:
+    said = host.run("timeout 90 python3 -c %s", VISITORS)
+    assert said.stdout.splitlines() == ["the second is hung up on", "the first is still there"], said.stderr
 
 
 @pytest.mark.parametrize("port", [38332, 38333, 38334])

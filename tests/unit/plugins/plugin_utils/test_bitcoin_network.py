@@ -76,13 +76,19 @@ def test_peers_come_by_its_own_onion_and_by_nothing_else():
     lines = written(onion_address=GENUINE)
     assert "listen=1" in lines
     assert f"externalip={GENUINE}:8333" in lines
-    assert [line for line in lines if line.startswith(("bind=", "whitebind="))] == ["bind=0.0.0.0:8334=onion"]
+    assert [line for line in lines if line.startswith(("bind=", "whitebind="))] == ["bind=127.0.0.1:8335=onion"]
 
 
 def test_nobody_comes_where_nobody_shall():
     lines = written(onion_address=GENUINE, listen=False)
     assert "listen=0" in lines
     assert not [line for line in lines if line.startswith(("bind=", "externalip="))]
+
+
+def test_a_door_stands_where_peers_come_by_an_onion():
+    assert plan(settings(onion_address=GENUINE))["door"]
+    assert not plan(settings())["door"]
+    assert not plan(settings(network="clear", socks=None))["door"]
 
 
 def test_clear_peers_through_tor():
@@ -101,7 +107,7 @@ def test_in_clear_there_is_no_tor():
 def test_options_of_the_network_stand_in_the_section_of_the_chain():
     lines = written(onion_address=GENUINE, addnode=[onion()])
     section = lines.index("[main]")
-    for line in (f"addnode={onion()}", "onlynet=onion", "bind=0.0.0.0:8334=onion"):
+    for line in (f"addnode={onion()}", "onlynet=onion", "bind=127.0.0.1:8335=onion"):
         assert lines.index(line) > section
 
 
