@@ -172,3 +172,18 @@ def test_a_peer_in_clear_is_refused_before_anything_is_touched(host: Host, conve
 def test_without_a_way_to_tor_there_is_no_node(refusal: Callable[..., str]) -> None:
     words = refusal(bitcoin_node_network="onion", bitcoin_node_socks=None)
     assert "no way to peers but Tor" in words
+
+
+def test_a_node_that_is_declared_no_more_is_stopped_and_its_data_stays(
+    host: Host, converge: Callable[..., Run]
+) -> None:
+    run = converge("fewer.yml")
+    assert run.status == 0, run.text[-3000:]
+    assert len(run.changed) == 1
+    wait_for("its end", lambda: not container(host), 90)
+    assert container(host, HOST)
+    assert host.file("/srv/bitcoin-signet/signet/blocks").is_directory
+    assert not converge("fewer.yml").changed
+    run = converge()
+    assert run.status == 0, run.text[-3000:]
+    assert ask(host, "getblockchaininfo")["chain"] == "signet"
