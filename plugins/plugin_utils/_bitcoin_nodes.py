@@ -113,7 +113,8 @@ def consumers(data: Mapping[str, Any], node: Node) -> list[dict[str, Any]]:
     """Return who uses the RPC and ZMQ of NODE: those that are declared, and the site's lnd if it is on that chain."""
     result = [dict(one) for one in node.declared["consumers"]]
     lightning = data["stacks"].get("lightning")
-    if lightning and (lightning.get("chain") or data["chain"]) == node.chain:
+    there = lightning and lightning.get("enabled") is not False
+    if there and (lightning.get("chain") or data["chain"]) == node.chain:
         result.append({"name": LIGHTNING, "tier": lightning["tier"]})
     return result
 
