@@ -93,6 +93,19 @@ def chain_ports(chain: str) -> dict[str, int | None]:
     return asdict(CHAINS[chain].ports)
 
 
+# How much higher the port is at which a node's RPC or ZMQ is reached from another host, by TLS, than the plain one, which its own host has taken.
+WAY = 1000
+
+
+def way_ports(chain: str) -> dict[str, int]:
+    """Return the ports at which the RPC and ZMQ of a node on CHAIN are reached from another host, by the names of the plain ones."""
+    return {
+        name: port + WAY
+        for name, port in chain_ports(chain).items()
+        if port and (name == "rpc" or name.startswith("zmq_"))
+    }
+
+
 def volume_minimum(chain: str, prune_mib: int | None, indexes: dict[str, bool]) -> int:
     """Return how many bytes the data of a node on CHAIN needs at least."""
     facts = CHAINS[chain]

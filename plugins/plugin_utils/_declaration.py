@@ -19,6 +19,7 @@ from ansible_collections.bcm.datacenter.plugins.module_utils import _sizes
 from . import (
     _addresses,
     _alerts,
+    _bitcoin_nodes,
     _chains,
     _declaration_rules,
     _declaration_tor,
@@ -445,9 +446,8 @@ def _target(target: str | list[str] | None, index: int) -> str | None:
 
 def _volumes(data: Mapping[str, Any], tier_name: str, index: int) -> list[dict[str, Any]]:
     volumes = [dict(volume) for volume in data["tiers"][tier_name]["volumes"]]
-    bitcoin = data["stacks"]["bitcoin"]
-    if bitcoin and bitcoin["tier"] == tier_name:
-        volumes.append({**_declaration_rules.BITCOIN_VOLUME, "size": _bitcoin_volume_size(data), "options": {}})
+    for node in _bitcoin_nodes.of_tier(data, tier_name):
+        volumes.append({**node.volume, "size": node.volume_size(), "options": {}})
     if (tier_name, index) == ("manager", 1):
         volumes.append({**_registry_volume(data), "options": {}})
     if _declaration_rules.kafka_hosts(data, tier_name, [index]):
@@ -462,20 +462,21 @@ def _registry_volume(data: Mapping[str, Any]) -> dict[str, Any]:
     return {**_declaration_rules.REGISTRY_VOLUME, "size": data["registry"]["volume_size"]}
 
 
-def _bitcoin_volume_size(data: Mapping[str, Any]) -> str:
-    return data["stacks"]["bitcoin"]["volume_size"] or _declaration_rules.default_volume(dict(data))
-
-
 def _stacks(data: Mapping[str, Any]) -> dict[str, Any]:
     result = {}
     bitcoin, kafka = data["stacks"]["bitcoin"], data["stacks"]["kafka"]
     if bitcoin:
+        nodes = _bitcoin_nodes.expand(data)
+        first = _bitcoin_nodes.nodes(data)[0]
+        # Of the site's own chain here, too, where it always was; nodes has those of all chains.
         result["bitcoin"] = {
             **bitcoin,
             "version": bitcoin["version"] or data["versions"].get(bitcoin["implementation"]),
-            "prune": _sizes.to_bytes(bitcoin["prune"]) // _sizes.MIB if bitcoin["prune"] else None,
-            "volume_size": _bitcoin_volume_size(data),
-            "volume": dict(_declaration_rules.BITCOIN_VOLUME),
+            "prune": first.prune_mib,
+            "volume_size": first.volume_size(),
+            "volume": first.volume,
+            "chains": [node["chain"] for node in nodes],
+            "nodes": nodes,
         }
     if kafka["enabled"]:
         result["kafka"] = {

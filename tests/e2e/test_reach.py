@@ -79,6 +79,7 @@ TARGETS: dict[str, tuple[str, str, str]] = {
     "bitcoind on its overlay: rpc": ("tcp", "{bitcoind}", "{rpc}"),
     "bitcoind on its overlay: zmq": ("tcp", "{bitcoind}", "{zmq_hashblock}"),
     "bitcoind on its overlay: p2p": ("tcp", "{bitcoind}", "{p2p}"),
+    "bitcoind on its overlay: onion": ("tcp", "{bitcoind}", "{onion}"),
 }
 
 REGISTRY = {"manager: registry"}
@@ -90,7 +91,8 @@ GATEWAY = {"proxyhost: proxy", "proxyhost: cache of the Hub", "way out: proxy", 
 # What goes out by Tor. Squid gives it packages and nothing else; what is cached for others is not for it.
 SOCKS = {"proxyhost: SOCKS", "way out: SOCKS"}
 TOR = {"proxyhost: proxy", "way out: proxy", *SOCKS}
-OVERLAY = {"bitcoind on its overlay: zmq", "bitcoind on its overlay: p2p"}
+# Of peers it takes those alone that come by its onion, at a port of their own.
+OVERLAY = {"bitcoind on its overlay: zmq", "bitcoind on its overlay: onion"}
 # Who asks -> all that must answer. What is not named must not answer.
 REACHED: dict[str, set[str]] = {
     # Its root has no business outside: only Squid, apt, nginx and tor have.

@@ -160,3 +160,33 @@ def test_who_reads_from_kafka_must_keep_up() -> None:
     )
     assert part(failed=False, msg="no route")["cause"] == "no route"
     assert part(skipped=True, changed=False) == {}
+
+
+def node_parts(*results: dict[str, object]) -> list[tuple[str, bool]]:
+    hostvars = {"a": {"verify_result": {"results": []}, "verify_node_result": {"results": list(results)}}}
+    return [(part["part"], part["works"]) for part in verify_report(["a"], hostvars, "home")["parts"]]
+
+
+def test_each_node_of_a_host_is_a_part() -> None:
+    ready = {"running": True, "ready": True, "blocks": 7, "strangers": [], "peer_networks": {"onion": 8}}
+    first = {**ready, "verify_node": {"name": "a", "chain": ""}}
+    second = {
+        **ready,
+        "running": False,
+        "reason": "no container",
+        "verify_node": {"name": "a-signet", "chain": "signet"},
+    }
+    assert node_parts(first, second) == [("bitcoind (block 7; peers: 8 by onion)", True), ("bitcoind of signet", False)]
+    assert node_parts() == []
+
+
+def test_a_peer_by_another_network_is_a_fault() -> None:
+    stranger = {"address": "93.184.215.14:8333", "network": "ipv4", "direction": "out"}
+    node = {
+        "running": True,
+        "ready": False,
+        "reason": "has peers by networks",
+        "strangers": [stranger],
+        "verify_node": {"chain": ""},
+    }
+    assert node_parts(node) == [("Peers of bitcoind", False)]

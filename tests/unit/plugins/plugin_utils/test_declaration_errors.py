@@ -90,6 +90,11 @@ CASES = {
         {"egress": {"through_tor": ["dns"]}},
         "egress.through_tor[0] = dns: is not known; allowed: apt, pulls",
     ),
+    "chain in clear": (
+        {"chain": "signet", **node(network="clear")},
+        "stacks.bitcoin.network = clear: signet is shared with others, and no way leads to them from the site's hosts but Tor's; allowed: onion or "
+        "onion_and_clear_through_tor",
+    ),
     "simnet": (
         {"chain": "simnet", **NODE},
         "chain = simnet: bitcoin-core does not have it; allowed: mainnet, testnet4, signet, regtest, or one of btcd as "
