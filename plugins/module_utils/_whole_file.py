@@ -14,13 +14,13 @@ import tempfile
 from pathlib import Path
 
 
-def write(path: Path, text: str, mode: int) -> None:
+def write(path: Path, content: str | bytes, mode: int) -> None:
     """The whole file or none of it, with its mode from its first byte on."""
     descriptor, temporary = tempfile.mkstemp(prefix=".ansible-", dir=path.parent)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        with os.fdopen(descriptor, "wb") as stream:
             os.fchmod(descriptor, mode)
-            stream.write(text)
+            stream.write(content.encode() if isinstance(content, str) else content)
             stream.flush()
             os.fsync(descriptor)
         Path(temporary).replace(path)
