@@ -9,6 +9,8 @@
 from __future__ import annotations
 
 import dataclasses
+import fnmatch
+import glob
 import hashlib
 import ipaddress
 import json
@@ -22,8 +24,9 @@ from ansible_collections.bcm.datacenter.plugins.module_utils._tor_system import 
 # With what is added to it, it is the name of a secret, which has at most 64 characters.
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,48}[a-z0-9])?")
 CLIENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
-# A line of torrc that brings in what lies in torrc.d.
-INCLUDE = re.compile(r'\s*%include\s+"?/etc/tor/torrc\.d(?:/?|/\*|/\*\.conf)"?\s*')
+# A line of tor's configuration that brings in files: one, those of a directory, or those that a pattern fits.
+INCLUDE = re.compile(r'\s*%include\s+"?([^"\s]+)"?\s*', re.IGNORECASE)
+MOST_INCLUDES = 31
 KEY_FILES = ("hs_ed25519_secret_key", "hs_ed25519_public_key", "hostname")
 HEAD = "# Written by Ansible (bcm.datacenter.onion_service). Changes by hand are lost.\n"
 MOST_PORT = 65535
@@ -145,6 +148,8 @@ class Places:
     onions: Path = Path("/var/lib/tor/onions")
     drop_ins: Path = Path("/etc/tor/torrc.d")
     definitions: Path = Path("/var/lib/bcm/onions")
+    torrc: Path = Path("/etc/tor/torrc")
+    published: Path = Path("/etc/tor/published.d")
 
     @property
     def directory(self) -> Path:
@@ -262,15 +267,66 @@ def read_state(places: Places) -> State:
     return State(definition, public, read_clients(places.clients))
 
 
-def includes(torrc: str) -> bool:
-    """Whether torrc brings in what lies in torrc.d."""
-    return any(INCLUDE.fullmatch(line) for line in torrc.splitlines())
+def brought_in(pattern: str) -> list[Path]:
+    """The files that an include brings in, as tor takes them."""
+    found: list[Path] = []
+    for name in sorted(glob.glob(pattern)):  # noqa: PTH207 - a pattern of tor's may begin anywhere
+        path = Path(name)
+        if path.is_dir():
+            found += sorted(one for one in path.iterdir() if one.is_file() and not one.name.startswith("."))
+        elif path.is_file():
+            found.append(path)
+    return found
 
 
-def as_a_whole(torrc: str, others: t.Iterable[str], ours: str) -> str:
-    """All of tor's configuration as one text, with ours as it is to be."""
-    kept = [line for line in torrc.splitlines() if not INCLUDE.fullmatch(line)]
-    return "\n".join([*kept, *(text.rstrip("\n") for text in others), ours.rstrip("\n"), ""])
+def brings_in(pattern: str, path: Path) -> bool:
+    """Whether an include brings in a file, if there was one."""
+    if fnmatch.fnmatchcase(str(path.parent), pattern.rstrip("/")):
+        return True
+    return fnmatch.fnmatchcase(str(path.parent), pattern.rpartition("/")[0]) and fnmatch.fnmatchcase(
+        path.name, pattern.rpartition("/")[2]
+    )
+
+
+def includes(text: str, path: Path, depth: int = 0) -> bool:
+    """Whether a configuration brings in a file as it stands, be it by files that it includes."""
+    for line in text.splitlines():
+        match = INCLUDE.fullmatch(line)
+        if match is None:
+            continue
+        if brings_in(match[1], path):
+            return True
+        if depth < MOST_INCLUDES and any(
+            includes(read_text(one) or "", path, depth + 1) for one in brought_in(match[1])
+        ):
+            return True
+    return False
+
+
+def would_include(text: str, places: Places) -> bool:
+    """Whether a configuration brings our file in, be it only where onions are published."""
+    return includes(text, places.drop_in) or includes(text, places.published / "onions.conf")
+
+
+def expanded(text: str, without: str, depth: int = 0) -> list[str]:
+    """The lines of a configuration with all that it includes, but for files below a directory whose names fit WITHOUT."""
+    lines: list[str] = []
+    for line in text.splitlines():
+        match = INCLUDE.fullmatch(line)
+        if match is None or depth >= MOST_INCLUDES:
+            lines.append(line)
+            continue
+        for path in brought_in(match[1]):
+            if not fnmatch.fnmatchcase(str(path), without):
+                lines += expanded(read_text(path) or "", without, depth + 1)
+    return lines
+
+
+def as_a_whole(torrc: str, places: Places, ours: str) -> str:
+    """All of tor's configuration as one text, as it would be where onions are published, with ours as it is to be."""
+    onions = sorted(path for path in places.drop_ins.glob("5*.conf") if path != places.drop_in)
+    others = [line for path in onions for line in (read_text(path) or "").splitlines()]
+    return "\n".join([*expanded(torrc, f"{places.drop_ins}/5*.conf"), *others, ours])
 
 
 # -- as tor has it --------------------------------------------------------------------------------------------------
@@ -333,9 +389,10 @@ def look_at_all(base: Places, control: SystemControl | None) -> list[dict[str, t
     return [look(dataclasses.replace(base, name=name), control, loaded) for name in names_of(base)]
 
 
-def standby(control: SystemControl) -> bool:
-    """Whether this tor keeps out of the network, as on a host that another one stands in for."""
-    return control.option("DisableNetwork") == "1"
+def standby(places: Places, control: SystemControl) -> bool:
+    """Whether this tor publishes no onion now, as on a host that waits until it is its turn."""
+    # Whichever service it is, their files are brought in together.
+    return control.option("DisableNetwork") == "1" or not includes(read_text(places.torrc) or "", places.drop_in)
 
 
 def trouble(service: t.Mapping[str, t.Any], waiting: bool) -> str | None:
@@ -348,7 +405,7 @@ def trouble(service: t.Mapping[str, t.Any], waiting: bool) -> str | None:
         return f"the key of {name}'s client {', '.join(broken)} cannot be read"
     if service["closed"]:
         return f"{name} is served, and has no client: it should be closed" if service["loaded"] else None
-    if not service["loaded"]:
+    if not service["loaded"] and not waiting:
         return f"{name}: tor has not loaded it"
     if not service["in_force"]:
         return f"{name}: what lies in its files may not be what tor goes by"

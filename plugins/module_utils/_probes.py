@@ -258,7 +258,7 @@ def onions(parameters: Parameters) -> Finding:
     try:
         places = _onion_service.Places("", **{key: Path(path) for key, path in parameters.get("places", {}).items()})
         services = _onion_service.look_at_all(places, control)
-        waiting = control is None or _onion_service.standby(control)
+        waiting = control is None or _onion_service.standby(places, control)
     except (_onion_service.OnionError, _tor.TorError, OSError) as error:
         return f"the onions of this host cannot be looked at: {error}"
     finally:

@@ -101,6 +101,12 @@ options:
     description: Tor's configuration.
     type: path
     default: /etc/tor/torrc
+  published:
+    description:
+      - Directory of the file C(onions.conf), where something else decides by it whether this host publishes its onions, as the role
+        P(bcm.datacenter.tor#role) has it. Where that file is not there, what is written here is not served here, and nobody waits for it.
+    type: path
+    default: /etc/tor/published.d
   tor_defaults:
     description: What tor reads before O(torrc).
     type: path
@@ -213,6 +219,7 @@ from ansible_collections.bcm.datacenter.plugins.module_utils._onion_service impo
     read_text,
     standby,
     takes_away,
+    would_include,
     wrong_clients,
     wrong_name,
     wrong_ports,
@@ -285,7 +292,12 @@ class Service:
     def __init__(self, options: t.Mapping[str, t.Any], check_mode: bool, control: SystemControl | None) -> None:
         self.options, self.check_mode, self.control = options, check_mode, control
         self.places = Places(
-            options["name"], Path(options["onions"]), Path(options["drop_ins"]), Path(options["definitions"])
+            options["name"],
+            Path(options["onions"]),
+            Path(options["drop_ins"]),
+            Path(options["definitions"]),
+            Path(options["torrc"]),
+            Path(options["published"]),
         )
         self.deadline = time.monotonic() + options["timeout"]
         self.key = given_key(options)
@@ -319,20 +331,17 @@ class Service:
 
     def check(self, after: State) -> None:
         """Refuse what tor would not take, before anything is touched."""
-        torrc = read_text(Path(self.options["torrc"])) or ""
-        if not includes(torrc):
+        torrc = read_text(self.places.torrc) or ""
+        if not would_include(torrc, self.places):
             raise OnionError(
-                f"{self.options['torrc']} does not include {self.places.drop_ins}/*.conf, so tor would not read of this onion. "
-                f"The role tor has it do so; a line %include {self.places.drop_ins}/*.conf does, too."
+                f"{self.places.torrc} does not include {self.places.drop_ins}/*.conf, so tor would not read of this onion. The role "
+                f"tor has it do so; a line %include {self.places.drop_ins}/*.conf does, too."
             )
         if self.control and self.control.option("Sandbox") == "1":
             raise OnionError("This tor runs with Sandbox 1, in which it takes no onion while it runs. Have it without.")
         if after.closed or self.drop_in == drop_in_text(after, self.places):
             return
-        others = [
-            read_text(path) or "" for path in sorted(self.places.drop_ins.glob("*.conf")) if path != self.places.drop_in
-        ]
-        verify(self.options, as_a_whole(torrc, others, drop_in_text(after, self.places)))
+        verify(self.options, as_a_whole(torrc, self.places, drop_in_text(after, self.places)))
 
     # -- what is done ---------------------------------------------------------------------------------------------
 
@@ -349,9 +358,7 @@ class Service:
         )
         loaded = self.control.onions() if self.control else {}
         has = str(self.places.directory) in loaded
-        right = (
-            (not has) if text is None else bool(after.definition and has_loaded(loaded, self.places, after.definition))
-        )
+        right = self._goes_by(loaded, after)
         if not differs and (right or self.control is None):
             return after
         self.changed = True
@@ -389,6 +396,9 @@ class Service:
     def _in_force(self) -> bool:
         """Whether what lies in the files is what tor was told last. Otherwise nobody knows whom it lets in."""
         return (read_text(self.places.stamp) or "").strip() == self.before.digest()
+
+    def waits(self) -> bool:
+        return self.control is not None and standby(self.places, self.control)
 
     def _key_differs(self) -> bool:
         if self.key is None:
@@ -467,22 +477,27 @@ class Service:
         """Have tor go by what was written, and announce it."""
         if self.control is None:
             return
-        wait = not after.closed and not standby(self.control)
         with contextlib.ExitStack() as stack:
             ears = None
-            if wait:
+            if not after.closed and not self.waits():
                 # Before it is told: nothing of what it says may be missed.
                 ears = stack.enter_context(SystemControl(Path(self.options["control"])))
                 ears.ask("SETEVENTS HS_DESC")
             self.control.reload()
-            if after.closed or after.definition is None:
-                self._until(lambda loaded: str(self.places.directory) not in loaded, "has not withdrawn")
-            else:
-                definition = after.definition
-                self._until(lambda loaded: has_loaded(loaded, self.places, definition), "has not taken")
+            # Whether it is this host's turn may change at any moment.
+            self._until(lambda loaded: self._goes_by(loaded, after), "does not go by what was written of")
             whole_file.write(self.places.stamp, after.digest() + "\n", 0o644)
             if ears:
                 self._announced(ears, after.address)
+
+    def _goes_by(self, loaded: t.Mapping[str, t.Sequence[str]], after: State) -> bool:
+        if after.definition is None or after.closed or self._without_files():
+            return str(self.places.directory) not in loaded
+        return has_loaded(loaded, self.places, after.definition)
+
+    def _without_files(self) -> bool:
+        """Whether tor does not read of onions here now."""
+        return not includes(read_text(self.places.torrc) or "", self.places.drop_in)
 
     def _until(self, reached: t.Callable[[dict[str, list[str]]], bool], words: str) -> None:
         while self.control and not reached(self.control.onions()):
@@ -495,7 +510,12 @@ class Service:
     def _announced(self, ears: SystemControl, address: str) -> None:
         plain = address.removesuffix(".onion")
         refused = ""
-        while (event := ears.event(self.deadline)) is not None:
+        while time.monotonic() < self.deadline:
+            event = ears.event(min(self.deadline, time.monotonic() + 1))
+            if event is None:
+                if self.waits():
+                    return
+                continue
             words = event.split()
             if words[:1] == ["HS_DESC"] and len(words) > 2 and words[2].lower() == plain:
                 if words[1] == "UPLOADED":
@@ -559,6 +579,7 @@ def main() -> None:
             "drop_ins": {"type": "path", "default": "/etc/tor/torrc.d"},
             "definitions": {"type": "path", "default": "/var/lib/bcm/onions"},
             "torrc": {"type": "path", "default": "/etc/tor/torrc"},
+            "published": {"type": "path", "default": "/etc/tor/published.d"},
             "tor_defaults": {"type": "path", "default": "/usr/share/tor/tor-service-defaults-torrc"},
             "control": {"type": "path", "default": "/run/tor/control"},
             "tor": {"type": "str", "default": "tor"},
@@ -586,7 +607,7 @@ def main() -> None:
             "closed": after.closed if after else True,
             "lost": service.lost,
             "ended": service.ended,
-            "standby": standby(control) if control else False,
+            "standby": service.waits(),
             "running": control is not None,
         }
         if module._diff:

@@ -32,6 +32,10 @@ options:
     description: Directory in which M(bcm.datacenter.onion_service) remembers what services are.
     type: path
     default: /var/lib/bcm/onions
+  torrc:
+    description: Tor's configuration.
+    type: path
+    default: /etc/tor/torrc
   control:
     description: Tor's control socket.
     type: path
@@ -52,7 +56,7 @@ running:
   returned: always
   type: bool
 standby:
-  description: Whether this tor keeps out of the network, as on a host that waits for its turn.
+  description: Whether this tor publishes no onion now, as on a host that waits for its turn.
   returned: always
   type: bool
 services:
@@ -108,17 +112,18 @@ def main() -> None:
             "onions": {"type": "path", "default": "/var/lib/tor/onions"},
             "drop_ins": {"type": "path", "default": "/etc/tor/torrc.d"},
             "definitions": {"type": "path", "default": "/var/lib/bcm/onions"},
+            "torrc": {"type": "path", "default": "/etc/tor/torrc"},
             "control": {"type": "path", "default": "/run/tor/control"},
         },
         supports_check_mode=True,
     )
     options = module.params
-    base = Places("", Path(options["onions"]), Path(options["drop_ins"]), Path(options["definitions"]))
+    base = Places("", **{key: Path(options[key]) for key in ("onions", "drop_ins", "definitions", "torrc")})
     control = None
     try:
         control = connect(Path(options["control"]), time.monotonic())
         services = look_at_all(base, control)
-        waits = standby(control) if control else False
+        waits = standby(base, control) if control else False
     except (OnionError, TorError, OSError) as exc:
         module.fail_json(msg=str(exc))
     finally:

@@ -31,6 +31,7 @@ class FakeTor:
         self.reloads: list[list[str]] = []
         self.asked: list[str] = []
         self.deaf = False
+        self.publishes = True
         self._listeners: list[socket.socket] = []
         self._server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._server.bind(str(self.path))
@@ -108,7 +109,7 @@ class FakeTor:
 
     def _reload(self) -> None:
         before = self.onions()
-        files = sorted(self.drop_ins.glob("*.conf"))
+        files = sorted(self.drop_ins.glob("*.conf")) if self.publishes else []
         self.loaded = [
             line for file in files for line in file.read_text().splitlines() if line.startswith("HiddenService")
         ]

@@ -46,8 +46,15 @@ class Host:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder = folder
         self.tor = FakeTor(folder)
-        self.places = Places("web", folder / "onions", self.tor.drop_ins, folder / "definitions")
-        (folder / "torrc").write_text("# Ours\n%include /etc/tor/torrc.d/*.conf\n")
+        self.places = Places(
+            "web",
+            folder / "onions",
+            self.tor.drop_ins,
+            folder / "definitions",
+            folder / "torrc",
+            folder / "published.d",
+        )
+        self.places.torrc.write_text(f"# Ours\n%include {self.tor.drop_ins}/*.conf\n")
         self.verified: list[str] = []
         monkeypatch.setattr(onion_service, "verify", lambda _options, text: self.verified.append(text))
         monkeypatch.setattr(onion_service, "knows_pow", lambda _program: False)
@@ -64,7 +71,8 @@ class Host:
             "onions": str(self.places.onions),
             "drop_ins": str(self.places.drop_ins),
             "definitions": str(self.places.definitions),
-            "torrc": str(self.folder / "torrc"),
+            "torrc": str(self.places.torrc),
+            "published": str(self.places.published),
             "tor_defaults": "/nonexistent",
             "control": str(self.tor.path),
             "tor": "tor",
@@ -296,6 +304,34 @@ def test_a_host_that_waits_for_its_turn_is_not_waited_for(host: Host) -> None:
     assert not host.serve().changed
 
 
+def test_where_it_is_another_hosts_turn(host: Host) -> None:
+    # As the role tor has it: onions are read by a file that comes and goes with the floating address.
+    host.tor.publishes = False
+    published = host.places.published
+    published.mkdir()
+    host.places.torrc.write_text(f"%include {host.tor.drop_ins}/[0-4]*.conf\n%include {published}/*.conf\n")
+    (host.tor.drop_ins / "10-bcm.conf").write_text("SocksPort 0\n")
+    (host.tor.drop_ins / "55-theirs.conf").write_text("HiddenServiceDir /elsewhere\n")
+    assert host.serve().changed
+    assert host.tor.onions() == []
+    assert not host.serve().changed
+    assert probe(host).endswith("waits for this host's turn")
+    # What tor is asked has what it would read on its turn, each once.
+    whole = host.verified[0].splitlines()
+    assert [line for line in whole if not line.startswith("#")] == [
+        "SocksPort 0",
+        "HiddenServiceDir /elsewhere",
+        *host.places.drop_in.read_text().splitlines()[1:],
+    ]
+    (published / "onions.conf").write_text(f"%include {host.tor.drop_ins}/5*.conf\n")
+    host.tor.publishes = True
+    with SystemControl(host.tor.path) as control:
+        control.reload()
+    assert str(host.places.directory) in host.tor.onions()
+    assert not host.serve().changed
+    assert host.serve({}).lost == ["the key of alice"]
+
+
 def test_what_was_not_announced_is_said(host: Host) -> None:
     host.tor.announces = False
     with pytest.raises(OnionError, match="50 % into it.*Loading relay descriptors"):
@@ -304,7 +340,7 @@ def test_what_was_not_announced_is_said(host: Host) -> None:
 
 def test_a_tor_that_does_not_take_it_is_said(host: Host) -> None:
     host.tor.deaf = True
-    with pytest.raises(OnionError, match="tor has not taken web within 1 s"):
+    with pytest.raises(OnionError, match="tor does not go by what was written of web within 1 s"):
         host.serve(timeout=1)
 
 
@@ -328,7 +364,7 @@ def test_refused_before_anything_is_touched(host: Host) -> None:
     with pytest.raises(OnionError, match="Sandbox"):
         host.serve()
     host.tor.options["Sandbox"] = "0"
-    (host.folder / "torrc").write_text("SocksPort 9050\n")
+    host.places.torrc.write_text("SocksPort 9050\n")
     with pytest.raises(OnionError, match=r"does not include .*\.conf"):
         host.serve()
     assert not host.places.directory.exists()
@@ -392,7 +428,7 @@ def test_what_is_looked_at(host: Host) -> None:
 
 
 def probe(host: Host) -> str:
-    places = {"onions": host.places.onions, "drop_ins": host.places.drop_ins, "definitions": host.places.definitions}
+    places = {key: getattr(host.places, key) for key in ("onions", "drop_ins", "definitions", "torrc", "published")}
     said = _probes.onions({"control": str(host.tor.path), "places": places})
     return said.note if isinstance(said, _probes.Noted) else f"BROKEN {said}"
 
@@ -412,9 +448,13 @@ def test_what_verify_says(host: Host) -> None:
     assert "client bob cannot be read" in probe(host)
     (host.places.clients / "bob.auth").write_text(f"descriptor:x25519:{BOB}\n")
     assert "may not be what tor goes by" in probe(host)
-    (host.places.drop_in).unlink()
+    (host.places.clients / "bob.auth").unlink()
+    host.tor.options["DisableNetwork"] = "0"
+    drop_in = host.places.drop_in.read_text()
+    host.places.drop_in.unlink()
     with SystemControl(host.tor.path) as control:
         control.reload()
+    host.places.drop_in.write_text(drop_in)
     assert "tor has not loaded it" in probe(host)
     host.tor.close()
     assert probe(host) == "BROKEN tor does not run, so none of its onions is served"
