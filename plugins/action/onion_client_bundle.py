@@ -125,7 +125,7 @@ class ActionModule(ActionBase):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Whoever may enter it finds whom the bundles are for.
             directory.chmod(0o700)
-            whole_file.write(path, content, 0o600)
+            whole_file.write_bytes(path, content, 0o600)
         return {
             "changed": bool(changed),
             "changed_paths": changed,

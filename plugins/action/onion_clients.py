@@ -18,6 +18,7 @@ from ansible_collections.bcm.datacenter.plugins.plugin_utils._onion_clients impo
     differences,
     parse,
     register_of,
+    root_key_of,
     wrong,
 )
 from ansible_collections.bcm.datacenter.plugins.plugin_utils._secrets_from import ask_store
@@ -83,8 +84,15 @@ class ActionModule(ActionBase):
             "own_keys": sorted(name for name, client in after.clients.items() if client.private is None),
             "added": new,
             "lost": lost,
+            "root_keys": {name: root_key_of(key) for name, key in after.publics().items()},
             "revoked": [
-                {"name": one.name, "public_key": one.public, "readmitted": one.readmitted} for one in after.revoked
+                {
+                    "name": one.name,
+                    "public_key": one.public,
+                    "root_key": root_key_of(one.public),
+                    "readmitted": one.readmitted,
+                }
+                for one in after.revoked
             ],
         }
         if self._task.diff:

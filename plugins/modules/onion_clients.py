@@ -129,12 +129,23 @@ lost:
   type: list
   elements: str
   sample: []
+root_keys:
+  description:
+    - By the names of those who may find it, the number of a root key of lnd's that no other key of a client has. A macaroon that is baked with it
+      for a client can be revoked together with the key.
+  returned: success
+  type: dict
+  sample: {alice: 2623535298741512192}
 revoked:
-  description: All keys that are never let in again, with the names that had them and whether these names were let in again.
+  description: All keys that are never let in again, with their root keys, the names that had them, and whether these names were let in again.
   returned: success
   type: list
   elements: dict
-  sample: [{name: mallory, public_key: DKWDGVZHN5UZ2YKBKT7MKQNVLVQNZRTKMGCXI5ENOBZNOBNGKMQA, readmitted: false}]
+  sample:
+    - name: mallory
+      public_key: DKWDGVZHN5UZ2YKBKT7MKQNVLVQNZRTKMGCXI5ENOBZNOBNGKMQA
+      root_key: 2623535298741512193
+      readmitted: false
 """
 
 # All of it is done by the action plugin of the same name, on the controller.

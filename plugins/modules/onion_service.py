@@ -460,7 +460,7 @@ class Service:
             with contextlib.suppress(FileNotFoundError):
                 if path.read_bytes() == content:
                     continue
-            whole_file.write(path, content, 0o600)
+            whole_file.write_bytes(path, content, 0o600, owner, group)
         for path in [places.directory / name for name in KEY_FILES] + list(places.clients.glob("*.auth")):
             if path.exists():
                 path.chmod(0o600)

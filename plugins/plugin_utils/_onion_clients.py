@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import typing as t
 
@@ -74,6 +75,14 @@ def secret_of(service: str) -> str:
 def register_of(service: str) -> str:
     """Under which name the store has who may find it."""
     return f"onion_{service}.clients"
+
+
+def root_key_of(public: str) -> int:
+    """The number of the root key of the macaroon that goes with a client's key.
+
+    So it needs no list of its own, is another one after the key was changed, and lies beyond numbers that people choose.
+    """
+    return int.from_bytes(hashlib.sha256(b"bcm macaroon of " + public.encode()).digest()[:8], "big") >> 2 | 1 << 61
 
 
 def parse(text: str | None, service: str) -> Register:
@@ -163,7 +172,7 @@ def change(
             if not wanted["readmit"]:
                 raise ClientsError(
                     f"{name} of {service} was revoked. Take it off the list of clients; or let it in again, with a new key, by "
-                    f"onion_clients.yml -e action=add -e service={service} -e client={name}."
+                    f"onion_clients.yml -e onion_clients=add -e service={service} -e client={name}."
                 )
             revoked = [dataclasses.replace(old, readmitted=True) if old.name == name else old for old in revoked]
         before = clients.get(name)

@@ -236,7 +236,7 @@ def test_open_to_everybody(host: Host) -> None:
 def test_a_run_that_was_killed_is_finished(host: Host, monkeypatch: pytest.MonkeyPatch, point: int) -> None:
     host.serve({"alice": ALICE, "bob": BOB})
     host.tor.circuits = {7: circuit("HS_SERVICE_REND", "HSSR_JOINED", KEYS.address)}
-    writes, real = [0], onion_service.whole_file.write
+    writes, real = [0], onion_service.whole_file.write_bytes
 
     class KilledError(BaseException):
         pass
@@ -251,7 +251,7 @@ def test_a_run_that_was_killed_is_finished(host: Host, monkeypatch: pytest.Monke
         real(*args)
 
     reload = SystemControl.reload
-    monkeypatch.setattr(onion_service.whole_file, "write", write)
+    monkeypatch.setattr(onion_service.whole_file, "write_bytes", write)
     monkeypatch.setattr(SystemControl, "reload", lambda control: (step(), reload(control)))
     with contextlib.suppress(KilledError):
         host.run(clients={"bob": BOB})

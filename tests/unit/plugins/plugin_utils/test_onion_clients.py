@@ -19,6 +19,7 @@ from ansible_collections.bcm.datacenter.plugins.plugin_utils._onion_clients impo
     differences,
     made_here,
     parse,
+    root_key_of,
     wrong,
 )
 
@@ -153,6 +154,13 @@ def test_unknown_names(make: t.Callable[[], Client]) -> None:
 def test_one_key_for_two(make: t.Callable[[], Client]) -> None:
     with pytest.raises(ClientsError, match="the same key"):
         change(Register(), "web", ask({"name": "a", "public_key": OWN}, {"name": "b", "public_key": OWN}), make)
+
+
+def test_root_keys_are_told_apart() -> None:
+    numbers = [root_key_of(encode(bytes([one]) * 32)) for one in range(100)]
+    assert len(set(numbers)) == 100
+    # lnd takes 64 bits; what other consumers have is small.
+    assert all(2**61 <= number < 2**63 for number in numbers)
 
 
 def test_wrong_requests() -> None:
