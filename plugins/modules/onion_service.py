@@ -104,7 +104,7 @@ options:
   published:
     description:
       - Directory of the file C(onions.conf), where something else decides by it whether this host publishes its onions, as the role
-        P(bcm.datacenter.tor#role) has it. Where that file is not there, what is written here is not served here, and nobody waits for it.
+        C(tor) has it. Where that file is not there, what is written here is not served here, and nobody waits for it.
     type: path
     default: /etc/tor/published.d
   tor_defaults:
