@@ -254,17 +254,20 @@ def read_clients(directory: Path) -> dict[str, str]:
     return found
 
 
+def read_public(directory: Path) -> bytes:
+    """The public key of the onion of a directory; empty where it has no key pair."""
+    try:
+        public = public_in((directory / KEY_FILES[1]).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return b""
+    return public if (directory / KEY_FILES[0]).is_file() else b""
+
+
 def read_state(places: Places) -> State:
     """What lies there."""
     text = read_text(places.definition)
     definition = Definition.from_json(text, places.definition) if text is not None else None
-    try:
-        public = public_in((places.directory / KEY_FILES[1]).read_bytes())
-        if not (places.directory / KEY_FILES[0]).is_file():
-            public = b""
-    except (FileNotFoundError, ValueError):
-        public = b""
-    return State(definition, public, read_clients(places.clients))
+    return State(definition, read_public(places.directory), read_clients(places.clients))
 
 
 def brought_in(pattern: str) -> list[Path]:

@@ -215,6 +215,7 @@ from ansible_collections.bcm.datacenter.plugins.module_utils._onion_service impo
     drop_in_text,
     has_loaded,
     includes,
+    read_public,
     read_state,
     read_text,
     standby,
@@ -339,6 +340,12 @@ class Service:
             )
         if self.control and self.control.option("Sandbox") == "1":
             raise OnionError("This tor runs with Sandbox 1, in which it takes no onion while it runs. Have it without.")
+        # tor would serve one of the two, and complain of a fault of its own.
+        for directory in sorted(self.places.onions.glob("*/")) if after.public else []:
+            if directory != self.places.directory and read_public(directory) == after.public:
+                raise OnionError(
+                    f"The onion {directory.name} of this host has the same key. Each needs one of its own."
+                )
         if after.closed or self.drop_in == drop_in_text(after, self.places):
             return
         verify(self.options, as_a_whole(torrc, self.places, drop_in_text(after, self.places)))

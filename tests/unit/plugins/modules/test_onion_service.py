@@ -370,6 +370,13 @@ def test_refused_before_anything_is_touched(host: Host) -> None:
     assert not host.places.directory.exists()
 
 
+def test_two_onions_have_two_keys(host: Host) -> None:
+    host.serve(name="other")
+    with pytest.raises(OnionError, match="other of this host has the same key"):
+        host.serve()
+    assert host.serve(keys=OTHER).changed
+
+
 @pytest.mark.parametrize("name", ["", "Web", "-web", "web-", "a" * 51, "../web", "we b"])
 def test_names_that_are_none(host: Host, name: str) -> None:
     with pytest.raises(OnionError, match="is not a name"):
