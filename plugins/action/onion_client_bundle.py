@@ -17,6 +17,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.bcm.datacenter.plugins.module_utils import _whole_file as whole_file
 from ansible_collections.bcm.datacenter.plugins.module_utils._onion_keys import KEY_BYTES, onion_keys
 from ansible_collections.bcm.datacenter.plugins.module_utils._onion_service import CLIENT, wrong_name
+from ansible_collections.bcm.datacenter.plugins.module_utils._onion_specs import BUNDLE_REQUIRED_IF, BUNDLE_SPEC
 from ansible_collections.bcm.datacenter.plugins.plugin_utils._onion_bundle import (
     EVERYBODY,
     OWN_KEY,
@@ -34,25 +35,6 @@ from ansible_collections.bcm.datacenter.plugins.plugin_utils._onion_clients impo
 )
 from ansible_collections.bcm.datacenter.plugins.plugin_utils._secrets_from import ask_store
 
-ARGUMENT_SPEC: dict[str, t.Any] = {
-    "site": {"type": "str", "required": True},
-    "service": {"type": "str", "required": True},
-    "client": {"type": "str", "required": True},
-    "directory": {"type": "path", "required": True},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "ports": {"type": "list", "elements": "int"},
-    "client_authorisation": {"type": "bool", "default": True},
-    "lndconnect": {
-        "type": "dict",
-        "options": {
-            "port": {"type": "int", "required": True},
-            "macaroon": {"type": "str", "required": True, "no_log": True},
-            "certificate": {"type": "str"},
-        },
-    },
-}
-REQUIRED_IF = [("state", "present", ["ports"])]
-
 
 class ActionModule(ActionBase):
     """Writes a bundle, or removes it."""
@@ -63,7 +45,7 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         super().run(tmp, task_vars)
         options: dict[str, t.Any]
-        _result, options = self.validate_argument_spec(argument_spec=ARGUMENT_SPEC, required_if=REQUIRED_IF)
+        _result, options = self.validate_argument_spec(argument_spec=BUNDLE_SPEC, required_if=BUNDLE_REQUIRED_IF)
         wrong = [words.replace("name:", "service:", 1) for words in [wrong_name(options["service"])] if words]
         if not CLIENT.fullmatch(options["client"]):
             wrong.append(f"client: {options['client']!r} is not a client's name (letters, digits, - and _).")

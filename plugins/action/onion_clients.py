@@ -11,6 +11,7 @@ import typing as t
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.bcm.datacenter.plugins.module_utils._onion_specs import CLIENTS_SPEC
 from ansible_collections.bcm.datacenter.plugins.plugin_utils._onion_clients import (
     ClientsError,
     Register,
@@ -23,22 +24,6 @@ from ansible_collections.bcm.datacenter.plugins.plugin_utils._onion_clients impo
 )
 from ansible_collections.bcm.datacenter.plugins.plugin_utils._secrets_from import ask_store
 
-ARGUMENT_SPEC: dict[str, t.Any] = {
-    "site": {"type": "str", "required": True},
-    "service": {"type": "str", "required": True},
-    "clients": {
-        "type": "list",
-        "elements": "dict",
-        "default": [],
-        "options": {"name": {"type": "str", "required": True}, "public_key": {"type": "str"}},
-    },
-    "exclusive": {"type": "bool", "default": False},
-    "readmit": {"type": "bool", "default": False},
-    "revoke": {"type": "list", "elements": "str", "default": []},
-    "rotate": {"type": "list", "elements": "str", "default": []},
-    "state": {"type": "str", "choices": ["present", "read"], "default": "present"},
-}
-
 
 class ActionModule(ActionBase):
     """Reads who may find an onion, changes it, and writes it if nobody else has meanwhile."""
@@ -50,7 +35,7 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         task_vars = task_vars or {}
         options: dict[str, t.Any]
-        _result, options = self.validate_argument_spec(argument_spec=ARGUMENT_SPEC)
+        _result, options = self.validate_argument_spec(argument_spec=CLIENTS_SPEC)
         site, service = options["site"], options["service"]
         if found := wrong(service, options):
             raise AnsibleActionFail("\n".join(found))

@@ -113,4 +113,18 @@ files:
   sample: {txt: /home/ops/.config/bcm/home/onions/lnd-app-1.alice.txt}
 """
 
-# All of it is done by the action plugin of the same name, on the controller.
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.bcm.datacenter.plugins.module_utils._onion_specs import BUNDLE_REQUIRED_IF, BUNDLE_SPEC
+
+
+def main() -> None:
+    """All of it is done by the action plugin of the same name, on the controller."""
+    module = AnsibleModule(argument_spec=BUNDLE_SPEC, required_if=BUNDLE_REQUIRED_IF, supports_check_mode=True)
+    module.fail_json(
+        msg="The action plugin onion_client_bundle of this collection was not found, and does all of this."
+    )
+
+
+if __name__ == "__main__":
+    main()

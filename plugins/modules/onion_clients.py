@@ -148,4 +148,16 @@ revoked:
       readmitted: false
 """
 
-# All of it is done by the action plugin of the same name, on the controller.
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.bcm.datacenter.plugins.module_utils._onion_specs import CLIENTS_SPEC
+
+
+def main() -> None:
+    """All of it is done by the action plugin of the same name, on the controller."""
+    module = AnsibleModule(argument_spec=CLIENTS_SPEC, supports_check_mode=True)
+    module.fail_json(msg="The action plugin onion_clients of this collection was not found, and does all of this.")
+
+
+if __name__ == "__main__":
+    main()
