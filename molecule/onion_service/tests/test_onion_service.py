@@ -86,27 +86,34 @@ def visitor(key: str | None) -> Iterator[Visitor]:
             made.end()
 
 
-def opened(through: Visitor, onion: str) -> socket.socket:
+class Held:
     """A connection that stays open."""
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.settimeout(60)
-    connection.connect(str(through.socks))
-    name = onion.encode()
-    connection.sendall(b"\x05\x01\x00")
-    assert connection.recv(2) == b"\x05\x00"
-    connection.sendall(b"\x05\x01\x00\x03" + bytes([len(name)]) + name + (80).to_bytes(2, "big"))
-    assert connection.recv(10)[1] == 0
-    assert connection.recv(6) == b"hello\n"
-    return connection
 
+    def __init__(self, through: Visitor, onion: str) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.settimeout(60)
+        self._socket.connect(str(through.socks))
+        self._stream = self._socket.makefile("rb")
+        name = onion.encode()
+        self._socket.sendall(b"\x05\x01\x00")
+        assert self._stream.read(2) == b"\x05\x00"
+        self._socket.sendall(b"\x05\x01\x00\x03" + bytes([len(name)]) + name + (80).to_bytes(2, "big"))
+        reply = self._stream.read(4)
+        assert reply[1] == 0
+        # An address and a port, which say nothing.
+        self._stream.read({1: 4, 4: 16}[reply[3]] + 2)
+        assert self._stream.readline() == b"hello\n"
 
-def echoes(connection: socket.socket) -> bool:
-    """Whether it is heard at the other end."""
-    try:
-        connection.sendall(b"still there\n")
-        return connection.recv(64) == b"still there\n"
-    except OSError:
-        return False
+    def echoes(self) -> bool:
+        """Whether it is heard at the other end."""
+        try:
+            self._socket.sendall(b"still there\n")
+            return self._stream.readline() == b"still there\n"
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        self._socket.close()
 
 
 @pytest.fixture(scope="module")
@@ -185,13 +192,13 @@ def test_who_is_revoked_is_cut_off_and_nobody_else(first: Host, second: Host, al
         deadline = time.monotonic() + 150
         assert through.visit(bob.address, 80, "reached", deadline)["outcome"] == "reached"
         assert neighbour.visit(other, 80, "reached", deadline)["outcome"] == "reached"
-        held, theirs = opened(through, bob.address), opened(neighbour, other)
-        assert echoes(held)
+        held, theirs = Held(through, bob.address), Held(neighbour, other)
+        assert held.echoes()
         run = clients("revoke", service="web", client="bob")
         assert run.status == 0, run.text[-3000:]
         # The connection ends, and that of another onion's guest does not.
-        assert not echoes(held)
-        assert echoes(theirs)
+        assert not held.echoes()
+        assert theirs.echoes()
         # What bob's tor has read of the onion before is worth nothing any more.
         assert through.visit(bob.address, 80, "reached", time.monotonic() + 45)["outcome"] != "reached"
         held.close()
