@@ -44,6 +44,13 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         super().run(tmp, task_vars)
+        try:
+            return self._work(task_vars or {})
+        except AnsibleActionFail as exc:
+            # As a module fails, so that failed_when has a result to look at.
+            return {"failed": True, "msg": exc.message}
+
+    def _work(self, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         options: dict[str, t.Any]
         _result, options = self.validate_argument_spec(argument_spec=BUNDLE_SPEC, required_if=BUNDLE_REQUIRED_IF)
         wrong = [words.replace("name:", "service:", 1) for words in [wrong_name(options["service"])] if words]
@@ -60,7 +67,7 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail("\n".join(wrong))
         directory = Path(options["directory"]).expanduser()
         try:
-            wanted = files(self._bundle(options, task_vars or {})) if options["state"] == "present" else {}
+            wanted = files(self._bundle(options, task_vars)) if options["state"] == "present" else {}
             return self._written(directory, paths(directory, options["service"], options["client"]), wanted)
         except (BundleError, ClientsError) as exc:
             raise AnsibleActionFail(str(exc)) from None

@@ -33,7 +33,13 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         super().run(tmp, task_vars)
-        task_vars = task_vars or {}
+        try:
+            return self._work(task_vars or {})
+        except AnsibleActionFail as exc:
+            # As a module fails, so that failed_when has a result to look at.
+            return {"failed": True, "msg": exc.message}
+
+    def _work(self, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         options: dict[str, t.Any]
         _result, options = self.validate_argument_spec(argument_spec=CLIENTS_SPEC)
         site, service = options["site"], options["service"]
