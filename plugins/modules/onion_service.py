@@ -228,6 +228,12 @@ from ansible_collections.bcm.datacenter.plugins.module_utils._onion_service impo
 from ansible_collections.bcm.datacenter.plugins.module_utils._tor import TorError
 from ansible_collections.bcm.datacenter.plugins.module_utils._tor_system import SystemControl, connect
 
+COMMON = (
+    "You are running Tor as root",
+    "You have used DirAuthority",
+    "TestingTorNetwork is set",
+    "Reading config failed",
+)
 # A tor that starts just now has its control socket soon.
 START_SECONDS = 10
 
@@ -273,7 +279,11 @@ def verify(options: t.Mapping[str, t.Any], text: str) -> None:
     if done.returncode:
         lines = done.stdout.decode(errors="replace").splitlines()
         bad = [line.partition("] ")[2] for line in lines if "[warn]" in line or "[err]" in line]
-        raise OnionError(f"With this onion tor would refuse its configuration, so nothing was written: {' '.join(bad)}")
+        # What it says of any configuration of that kind, and what only repeats that there was something.
+        useful = [line for line in bad if not line.startswith(COMMON)]
+        raise OnionError(
+            f"With this onion tor would refuse its configuration, so nothing was written: {' '.join(useful or bad)}"
+        )
 
 
 def knows_pow(program: str) -> bool:

@@ -36,6 +36,8 @@ from ansible_collections.bcm.datacenter.tests.unit.plugins.plugin_utils.qr impor
 BUNDLES = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "onions"
 TOR = yaml.safe_load((LAB_DIR / "tor-vars.yml").read_text())["tor_options"]
 FIRST, SECOND, PROJECT = "onion-service-1", "onion-service-2", "molecule"
+# Here is no leader whose store it would be.
+SITE = {"onion_directory": str(BUNDLES), "bcm_secret_host": FIRST}
 STORE = "/var/lib/bcm/sites/scenario-onions/secrets"
 
 
@@ -55,7 +57,7 @@ def address(host: Host, service: str) -> str:
 
 def clients(do: str, **variables: Any) -> Run:
     """The playbook as a person runs it."""
-    given = {"onion_clients": do, "onion_directory": str(BUNDLES), **variables}
+    given = {"onion_clients": do, **SITE, **variables}
     own = ["-i", str(SCENARIO / "inventory.yml"), "-e", json.dumps(given)]
     return play("playbooks/onion_clients.yml", *own, inventory=SCENARIO.parent / "shared/inventory", timeout=600)
 
@@ -164,10 +166,7 @@ def test_what_lies_on_the_controller_is_private(alice: Bundle) -> None:
 def test_nothing_secret_is_said(first: Host, alice: Bundle) -> None:
     own = ["-i", str(SCENARIO / "inventory.yml"), "-vvv", "--diff"]
     run = play(str(SCENARIO / "converge.yml"), *own, inventory=SCENARIO.parent / "shared/inventory", timeout=600)
-    more = [
-        "-e",
-        json.dumps({"onion_clients": "rotate", "service": "other", "client": "alice", "onion_directory": str(BUNDLES)}),
-    ]
+    more = ["-e", json.dumps({"onion_clients": "rotate", "service": "other", "client": "alice", **SITE})]
     changed = play(
         "playbooks/onion_clients.yml", *own, *more, inventory=SCENARIO.parent / "shared/inventory", timeout=600
     )
