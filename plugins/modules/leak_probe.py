@@ -65,7 +65,9 @@ options:
         type: str
         default: example.com
       mark:
-        description: A text by which packets of this cell are known again elsewhere; before a name it makes one that nobody has asked for before.
+        description:
+          - A text by which packets of this cell are known again elsewhere; before a name it makes one that nobody has asked for before.
+          - A dash and the number of the asker in RV(askers) are added to it, so that containers are told from each other.
         type: str
         default: ''
       timeout:
@@ -162,6 +164,11 @@ def containers(module: AnsibleModule) -> list[dict[str, t.Any]]:
     return [found[name] for name in sorted(found)]
 
 
+def marked(cells: list[dict[str, t.Any]], number: int) -> list[dict[str, t.Any]]:
+    """The cells with marks that tell of whom of the host they are: of itself, or of a container."""
+    return [{**cell, "mark": f"{cell['mark']}-{number:x}"} if cell["mark"] else cell for cell in cells]
+
+
 def try_all(cells: list[dict[str, t.Any]], resolv_conf: Path, own: t.Collection[str]) -> dict[str, t.Any]:
     """What comes of all cells where this process is."""
     asker = _leak_probe.Asker(resolv_conf, own)
@@ -203,11 +210,11 @@ def main() -> None:
     for container in containers(module) if module.params["containers"] else []:
         resolv_conf = Path(f"/proc/{container['pid']}/root/etc/resolv.conf")
 
-        def work(path: Path = resolv_conf) -> dict[str, t.Any]:
-            return try_all(cells, path, own)
+        def work(path: Path = resolv_conf, number: int = len(begun) + 1) -> dict[str, t.Any]:
+            return try_all(marked(cells, number), path, own)
 
         begun.append((container["task"], *_leak_probe.begin_in_network_of(container["pid"], work)))
-    askers = [{"task": "", "failed": "", **try_all(cells, Path("/etc/resolv.conf"), own)}]
+    askers = [{"task": "", "failed": "", **try_all(marked(cells, 0), Path("/etc/resolv.conf"), own)}]
     for task, child, reader in begun:
         empty: dict[str, t.Any] = {"results": [], "routes": [], "resolvers": [], "interfaces": []}
         try:
