@@ -265,11 +265,11 @@ class Sockets:
                     if found:
                         pairs[key].append(value)
                 # The first half is as it came, the second what the answer looks like.
-                if len(pairs["src"]) < 2 or not _same(pairs["src"][1], seen.destination):
+                if len(pairs["src"]) < 2 or len(pairs["dst"]) < 2 or not _same(pairs["src"][1], seen.destination):
                     continue
                 if pairs["sport"] and (len(pairs["sport"]) < 2 or pairs["sport"][1] != str(seen.port)):
                     continue
-                if not _same(pairs["src"][0], seen.source):
+                if _same(pairs["dst"][1], seen.source) and not _same(pairs["src"][0], seen.source):
                     return pairs["src"][0]
         return None
 

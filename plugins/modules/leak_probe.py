@@ -140,17 +140,17 @@ from ansible_collections.bcm.datacenter.plugins.module_utils import _leak_probe
 SERVICE = "com.docker.swarm.service.name"
 
 
-def containers(module: AnsibleModule) -> list[dict[str, t.Any]]:
-    """One container of each service, and each that belongs to none; those in the host's own network are the host."""
+def containers(module: AnsibleModule) -> tuple[list[dict[str, t.Any]], str]:
+    """One container of each service, and each that belongs to none; those in the host's own network are the host. And why not."""
     docker = module.get_bin_path("docker")
     if not docker:
-        return []
+        return [], ""
     code, out, err = module.run_command([docker, "ps", "--quiet", "--no-trunc"])
     if code:
-        module.fail_json(msg=f"Docker does not say which containers run: {err.strip()}")
+        return [], f"Docker does not say which containers run: {err.strip()}"
     identities = out.split()
     if not identities:
-        return []
+        return [], ""
     form = f'{{{{.State.Pid}}}} {{{{.HostConfig.NetworkMode}}}} {{{{.Name}}}} {{{{index .Config.Labels "{SERVICE}"}}}}'
     # One that ends in between is an error of the whole command, and its lines come all the same.
     _code, out, _err = module.run_command([docker, "inspect", "--format", form, *identities])
@@ -161,7 +161,7 @@ def containers(module: AnsibleModule) -> list[dict[str, t.Any]]:
             continue
         name = words[3] if len(words) > 3 and words[3] not in ("", "<no") else words[2].lstrip("/")
         found.setdefault(name, {"task": name, "pid": int(words[0])})
-    return [found[name] for name in sorted(found)]
+    return [found[name] for name in sorted(found)], ""
 
 
 def marked(cells: list[dict[str, t.Any]], number: int) -> list[dict[str, t.Any]]:
@@ -207,7 +207,8 @@ def main() -> None:
     cells = [{**cell, "name": cell["name_asked"]} for cell in module.params["cells"]]
     own = {*module.params["own"], *_leak_probe.own_addresses()}
     begun = []
-    for container in containers(module) if module.params["containers"] else []:
+    inside, trouble = containers(module) if module.params["containers"] else ([], "")
+    for container in inside:
         resolv_conf = Path(f"/proc/{container['pid']}/root/etc/resolv.conf")
 
         def work(path: Path = resolv_conf, number: int = len(begun) + 1) -> dict[str, t.Any]:
@@ -215,12 +216,14 @@ def main() -> None:
 
         begun.append((container["task"], *_leak_probe.begin_in_network_of(container["pid"], work)))
     askers = [{"task": "", "failed": "", **try_all(marked(cells, 0), Path("/etc/resolv.conf"), own)}]
+    empty: dict[str, t.Any] = {"results": [], "routes": [], "resolvers": [], "interfaces": []}
     for task, child, reader in begun:
-        empty: dict[str, t.Any] = {"results": [], "routes": [], "resolvers": [], "interfaces": []}
         try:
             askers.append({"task": task, "failed": "", **_leak_probe.end_in_network(child, reader, deadline)})
         except _leak_probe.ElsewhereError as error:
             askers.append({"task": task, "failed": str(error), **empty})
+    if trouble:
+        askers.append({"task": "containers", "failed": trouble, **empty})
     module.exit_json(changed=False, askers=askers)
 
 

@@ -28,23 +28,24 @@ INNER = "inner"  # shares none
 
 # The table. What is tried is of a row; what is expected of it stands in the column of who tries.
 TABLE: dict[str, dict[str, str]] = {
-    # The world, past the proxy. What the proxyhost may say there by itself is judged by its packets.
-    "the world": {PROXYHOST: MAY, OPEN: NO, CLOSED: NO, INNER: NO},
+    # The world, past the proxy. On the proxyhost only the users of Squid, Tor and the like get there, and that is judged by their packets.
+    "the world": {PROXYHOST: NO, OPEN: NO, CLOSED: NO, INNER: NO},
     "the world by IPv6": {PROXYHOST: NO, OPEN: NO, CLOSED: NO, INNER: NO},
     # Names of the world, by whatever name server the asker has: for a container that is Docker's, which asks its host's.
     "names": {PROXYHOST: MAY, OPEN: NO, CLOSED: NO, INNER: NO},
     # The machines underneath, by every address that they have.
     "endpoint": {PROXYHOST: NO, OPEN: NO, CLOSED: NO, INNER: NO},
-    "endpoint in the world": {PROXYHOST: MAY, OPEN: NO, CLOSED: NO, INNER: NO},
+    "endpoint in the world": {PROXYHOST: NO, OPEN: NO, CLOSED: NO, INNER: NO},
     "endpoint's name server": {PROXYHOST: YES, OPEN: NO, CLOSED: NO, INNER: NO},
     # The proxyhost: what it serves, and what it does not.
-    "proxy": {PROXYHOST: YES, OPEN: YES, CLOSED: MAY, INNER: NO},
+    "proxy": {PROXYHOST: YES, OPEN: YES, CLOSED: YES, INNER: NO},
+    "cache of images": {PROXYHOST: YES, OPEN: YES, CLOSED: NO, INNER: NO},
     "proxyhost": {PROXYHOST: MAY, OPEN: NO, CLOSED: NO, INNER: NO},
     "proxy that nobody declared": {PROXYHOST: MAY, OPEN: NO, CLOSED: NO, INNER: NO},
     # Through its proxy.
     "through the proxy": {PROXYHOST: NO, OPEN: NO, CLOSED: NO, INNER: NO},
     "declared, through the proxy": {PROXYHOST: YES, OPEN: YES, CLOSED: NO, INNER: NO},
-    "mirror, through the proxy": {PROXYHOST: YES, OPEN: YES, CLOSED: MAY, INNER: NO},
+    "mirror, through the proxy": {PROXYHOST: YES, OPEN: YES, CLOSED: YES, INNER: NO},
     # Through its Tor. Who may is a matter of the tier alone.
     "Tor": {PROXYHOST: MAY, OPEN: NO, CLOSED: NO, INNER: NO},
     "through Tor": {PROXYHOST: NO, OPEN: NO, CLOSED: NO, INNER: NO},
@@ -76,6 +77,16 @@ def expected(row: str, how: str, tier: str, tor_tiers: Sequence[str], task: bool
     if row == "Tor" and tier in tor_tiers:
         found = YES
     return MAY if task and found == YES else found
+
+
+def is_confined(variables: Vars) -> bool:
+    """Whether the declaration has the address of an instance among those that may have no more than mirrors."""
+    confined = [ipaddress.ip_network(str(one)) for one in tor_of(variables).get("confined") or []]
+    return any(
+        ipaddress.ip_address(str(address)) in network
+        for address in (variables.get("bcm_addresses") or {}).values()
+        for network in confined
+    )
 
 
 def tor_of(variables: Vars) -> Vars:
@@ -270,6 +281,9 @@ def _proxyhosts(hostvars: Mapping[str, Vars], proxyhosts: Sequence[str], any_hos
     way_out = _way_out(any_host)
     if way_out:
         yield target("proxy", "the way out, HTTP proxy", "tcp", way_out, 3128)
+        for port, what in served(any_host).items():
+            if what.startswith("cache of"):
+                yield target("cache of images", f"the way out, {what}", "tcp", way_out, port)
     for host in proxyhosts:
         own = hostvars[host].get("bcm_addresses") or {}
         for network in sorted(own):
@@ -365,7 +379,7 @@ def cells(
     Where either is right nothing is tried: a try of its own would be no more than a packet that has to be explained.
     """
     tier = str(variables["bcm_tier"])
-    how = stance(tier, shares_way_out(variables), closed)
+    how = stance(tier, shares_way_out(variables), [tier] if is_confined(variables) else closed)
     tiers = tor_tiers(variables)
     done = []
     for place, one in enumerate(found):

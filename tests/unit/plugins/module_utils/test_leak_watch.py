@@ -167,6 +167,8 @@ PROC_TCP6 = """\
    0: 0000000000000000FFFF0000020000C0:9C41 0000000000000000FFFF000001010101:01BB 01 00000000:00000000 00:00000000 00000000 0 0 103 1
 """
 CONNTRACK = (
+    # Between two of its bridges nothing was put in the place of an address.
+    "ipv4     2 udp      17 11 src=10.81.33.1 dst=1.1.1.1 sport=6000 dport=53 src=1.1.1.1 dst=10.81.33.1 sport=53 dport=6000 mark=0 zone=0 use=2\n"
     "ipv4     2 udp      17 11 src=10.81.0.11 dst=1.1.1.1 sport=5000 dport=53 src=1.1.1.1 dst=192.0.0.2 sport=53 dport=5000 mark=0 zone=0 use=2\n"
     "ipv4     2 icmp     1 29 src=10.81.34.1 dst=1.1.1.1 type=8 code=0 id=1 src=1.1.1.1 dst=192.0.0.2 type=0 code=0 id=1 mark=0 use=1\n"
 )

@@ -79,19 +79,20 @@ def cells(hostvars: dict[str, dict[str, t.Any]] = HOSTVARS) -> dict[str, dict[st
 
 EXPECTED = {
     # what is tried: proxyhost, manager, bitcoin (without the way out), lightning (on its network)
-    "the world, TCP 443": ("may", "no", "no", "no"),
-    "the world, UDP 443": ("may", "no", "no", "no"),
-    "the world, DNS": ("may", "no", "no", "no"),
-    "the world, DNS over TLS": ("may", "no", "no", "no"),
-    "the world, ICMP": ("may", "no", "no", "no"),
+    "the world, TCP 443": ("no", "no", "no", "no"),
+    "the world, UDP 443": ("no", "no", "no", "no"),
+    "the world, DNS": ("no", "no", "no", "no"),
+    "the world, DNS over TLS": ("no", "no", "no", "no"),
+    "the world, ICMP": ("no", "no", "no", "no"),
     "the world by IPv6, TCP 443": ("no", "no", "no", "no"),
     "the world by IPv6, ICMP": ("no", "no", "no", "no"),
     "a name of the world": ("may", "no", "no", "no"),
-    "server at 203.0.113.5 (eth0), TCP 22": ("may", "no", "no", "no"),
+    "server at 203.0.113.5 (eth0), TCP 22": ("no", "no", "no", "no"),
     "server at 10.81.0.1 (bcm1-outside), TCP 22": ("no", "no", "no", "no"),
     "server at 10.81.0.1 (bcm1-outside), DNS": ("yes", "no", "no", "no"),
     "server at fe80::9 (bcm1-cluster), ICMP": ("no", "no", "no", "no"),
-    "the way out, HTTP proxy": ("yes", "yes", "no", "may"),
+    "the way out, HTTP proxy": ("yes", "yes", "no", "yes"),
+    "the way out, cache of docker.io": ("yes", "yes", "no", "no"),
     "proxyhost-1, SSH": ("may", "no", "no", "no"),
     "proxyhost-1, a proxy at port 4711": ("may", "no", "no", "no"),
     "proxyhost-1, a proxy at port 1080": ("may", "no", "no", "no"),
@@ -100,7 +101,7 @@ EXPECTED = {
     "CONNECT to port 8333": ("no", "no", "no", "no"),
     "CONNECT to a name that is not declared": ("no", "no", "no", "no"),
     "CONNECT to an address of the world": ("no", "no", "no", "no"),
-    "deb.example.org, port 80": ("yes", "yes", "no", "may"),
+    "deb.example.org, port 80": ("yes", "yes", "no", "yes"),
     "CONNECT to pypi.example.org, which is declared": ("yes", "yes", "no", "no"),
     "Tor, SOCKS": ("may", "no", "yes", "yes"),
     "by Tor to 127.0.0.1": ("no", "no", "no", "no"),
@@ -161,6 +162,14 @@ def test_without_tor_nobody_may_have_it() -> None:
     assert found["bitcoin-1"]["Tor, SOCKS"]["host"] == "10.81.16.254"
 
 
+def test_who_is_confined_follows_from_the_address() -> None:
+    confined = {**SITE["bcm_tor"], "confined": ["10.81.17.0/24"]}  # type: ignore[dict-item]
+    found = cells({name: {**variables, "bcm_tor": confined} for name, variables in HOSTVARS.items()})
+    assert found["manager-1"]["CONNECT to pypi.example.org, which is declared"]["expected"] == "no"
+    assert found["manager-1"]["deb.example.org, port 80"]["expected"] == "yes"
+    assert found["manager-1"]["the way out, cache of docker.io"]["expected"] == "no"
+
+
 def test_marks_are_one_for_each_cell_and_fit_into_a_name() -> None:
     marks = [cell["mark"] for of in cells().values() for cell in of.values() if cell["mark"]]
     assert len(marks) == len(set(marks))
@@ -168,7 +177,7 @@ def test_marks_are_one_for_each_cell_and_fit_into_a_name() -> None:
     found = cells()
     assert found["bitcoin-1"]["the world, UDP 443"]["mark"].startswith("bcmleak1-02-")
     # What is allowed is nobody's leak, and a connection carries none.
-    assert found["proxyhost-1"]["the world, UDP 443"]["mark"] == ""
+    assert found["proxyhost-1"]["server at 10.81.0.1 (bcm1-outside), DNS"]["mark"] == ""
     assert found["bitcoin-1"]["the world, TCP 443"]["mark"] == ""
 
 
