@@ -14,7 +14,7 @@ from ansible_collections.bcm.datacenter.plugins.plugin_utils import _leaks
 DOCUMENTATION = r"""
 name: leak_findings
 short_description: Say what is wrong with the options of the proof of leaks
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - What the P(bcm.datacenter.leak_proof#role) role checks before it begins.
 positional: _input, allowed

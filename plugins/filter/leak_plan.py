@@ -14,7 +14,7 @@ from ansible_collections.bcm.datacenter.plugins.plugin_utils import _leaks
 DOCUMENTATION = r"""
 name: leak_plan
 short_description: What is tried to get out of a site, and what is expected
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Follows from the declaration. What the machines have told of themselves (C(leak_proof_watch))
     adds addresses and ports to try, and changes nothing that is expected.

@@ -14,7 +14,7 @@ from ansible_collections.bcm.datacenter.plugins.plugin_utils import _leaks
 DOCUMENTATION = r"""
 name: leak_points
 short_description: Interfaces on which leaks out of a site are looked for
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Of an endpoint the bridges of the site, and the parent of legs in the LAN. Its uplinks M(bcm.datacenter.leak_watch) finds by itself.
   - Of a proxyhost, and of an instance with a leg in the LAN, that leg.

@@ -14,7 +14,7 @@ from ansible_collections.bcm.datacenter.plugins.plugin_utils import _leak_report
 DOCUMENTATION = r"""
 name: leak_report
 short_description: Who of a site reaches what, expected and seen
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Holds what was tried (C(leak_proof_tried)), what was watched (C(leak_proof_watch), C(leak_proof_collected)) and what proxyhosts say of their packets
     (C(leak_proof_explained)) against what the declaration expects.

@@ -14,7 +14,7 @@ from ansible_collections.bcm.datacenter.plugins.plugin_utils import _leak_report
 DOCUMENTATION = r"""
 name: leak_seen
 short_description: Where packets went while they were watched
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Puts together what M(bcm.datacenter.leak_watch) has seen on several hosts (C(leak_proof_collected)), each destination once.
 positional: _input, hostvars

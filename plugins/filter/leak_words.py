@@ -14,7 +14,7 @@ from ansible_collections.bcm.datacenter.plugins.plugin_utils import _leak_report
 DOCUMENTATION = r"""
 name: leak_words
 short_description: Who of a site reaches what, as a table in text
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Renders what P(bcm.datacenter.leak_report#filter) returns.
 options:

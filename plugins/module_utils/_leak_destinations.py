@@ -2,6 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+# PRIVATE to the collection: it may change in any release.
+
 """What a destination is, as a gateway's own Tor, Squid and package sources tell."""
 
 from __future__ import annotations

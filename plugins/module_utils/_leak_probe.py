@@ -2,6 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+# PRIVATE to the collection: it may change in any release.
+
 """Tries to get out of where it runs, and says what came of each try.
 
 Nothing but the standard library is used, and nothing is written: it also runs in the network of a container that has no program of

@@ -2,6 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+# PRIVATE to the collection: it may change in any release.
+
 """Sees where packets go, and keeps of each no more than its addresses.
 
 A packet socket for each interface, with a filter in the kernel that lets only those through that matter there. What was seen is

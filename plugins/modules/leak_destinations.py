@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: leak_destinations
 short_description: Say what destinations are, as a gateway's own Tor and Squid tell
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Returns those of a list of destinations that are accounted for - relays of the consensus that the system's tor has, its bridges and authorities, what Squid
     has let through as its own log says, and addresses of names that are declared.

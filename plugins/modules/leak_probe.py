@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: leak_probe
 short_description: Try to get out of a host, and out of the containers on it
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Tries a list of ways out and returns for each what came of it. A way that is open is a result, not a failure of the module.
   - The same is tried in the network of each container that Docker runs on the host. The program is the host's; a container needs

@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: leak_watch
 short_description: See where the packets of a machine go, for a while
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - With O(state=begun) a process begins to watch interfaces of the machine. With O(state=collected) it tells what it has seen, and ends.
   - Of each packet no more is kept than who sent it where, by which protocol and to which port, and that in memory. Nothing is installed

@@ -350,9 +350,25 @@ def _through_proxy(
         kind = "connect" if secure else "get"
         row = "mirror, through the proxy"
         yield asked(row, f"{parts.hostname}, port {port}", kind, to=parts.hostname, to_port=port)
-    for host in [one for one in names if one not in hosts_of_mirrors][:MOST_NAMES]:
+    registries = _registries(any_host)
+    for host in registries[:MOST_NAMES]:
+        # The caches stand for them, and nobody else goes there.
+        yield asked(denied, f"CONNECT to {host}, which is for the caches alone", "connect", to=host, to_port=443)
+    declared = [one for one in names if one not in hosts_of_mirrors and one not in registries and not _is_the_hubs(one)]
+    for host in declared[:MOST_NAMES]:
         row = "declared, through the proxy"
         yield asked(row, f"CONNECT to {host}, which is declared", "connect", to=host, to_port=443)
+
+
+def _registries(any_host: Vars) -> list[str]:
+    """Hosts that the caches of images stand for, as far as they are names."""
+    urls = ((any_host.get("bcm_mirrors") or {}).get("registries") or {}).values()
+    found = {str(urlsplit(str(url or "")).hostname or "") for url in urls}
+    return sorted(host for host in found if host and not host.replace(".", "").isdigit() and ":" not in host)
+
+
+def _is_the_hubs(name: str) -> bool:
+    return name.endswith((".docker.io", ".docker.com"))
 
 
 def _first(subnet: str) -> list[str]:
