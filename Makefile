@@ -6,7 +6,7 @@ SHELL := /bin/bash
 SITE ?= inventories/lab
 
 .DEFAULT_GOAL := help
-.PHONY: help site verify destroy test lint unit sanity build core integration rack molecule e2e soak benchmark benchmark-distance benchmark-plugins benchmark-bus reference clean venv
+.PHONY: help site verify leaks destroy test lint unit sanity build core integration rack molecule e2e soak benchmark benchmark-distance benchmark-plugins benchmark-bus reference clean venv
 
 help: ## Say what there is to make
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 28
@@ -16,6 +16,9 @@ site: ## Bring up a site: SITE=inventories/lab (default), inventories/standalone
 
 verify: ## Say in plain words what of a site works: SITE=…
 	@scripts/play $(SITE) playbooks/verify.yml $(ARGS)
+
+leaks: ## Prove that nothing gets out of a site but where the declaration lets it: SITE=…
+	@scripts/play $(SITE) playbooks/verify_leaks.yml $(ARGS)
 
 destroy: ## Take a site away and keep its data: SITE=… ARGS="-e confirm=NAME"
 	@scripts/play $(SITE) playbooks/destroy.yml $(ARGS)

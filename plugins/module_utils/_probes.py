@@ -25,7 +25,7 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
-from ansible_collections.bcm.datacenter.plugins.module_utils import _onion_service, _sizes, _tor, _tor_system
+from ansible_collections.bcm.datacenter.plugins.module_utils import _leak_probe, _onion_service, _sizes, _tor, _tor_system
 
 TIMEOUT_S = 10
 
@@ -274,12 +274,23 @@ def onions(parameters: Parameters) -> Finding:
     return Noted("; ".join(_onion_service.words(service, waiting) for service in services))
 
 
+def routes(parameters: Parameters, found: t.Sequence[t.Mapping[str, str]] | None = None) -> str | None:
+    """No route leads out of the host's own networks. Parameters: C(allowed), a list of interfaces by which one may."""
+    ways = _leak_probe.routes() if found is None else found
+    wrong = [way for way in ways if way["interface"] not in parameters.get("allowed", [])]
+    if not wrong:
+        return None
+    said = [f"a route to {way['to']} leads by {way['interface']} through {way['via']}" for way in wrong]
+    return f"{'; '.join(said)}. There must be none: whoever ignores the proxy would get out by it"
+
+
 PROBES: dict[str, t.Callable[[Parameters], Finding]] = {
     "certificate": certificate,
     "http": http,
     "onions": onions,
     "port": port,
     "report": report,
+    "routes": routes,
     "service": service,
     "space": space,
     "swarm": swarm,

@@ -44,9 +44,10 @@ options:
           - V(service) - the Swarm service C(service) runs as many tasks as it should.
           - V(report) - the program C(argv) prints JSON with C(ready) and, where that is false, C(reason). Where it is true, a C(note)
             that it prints is added to the part.
+          - V(routes) - no route leads out of the host's own networks, but by the interfaces in C(allowed).
         type: str
         required: true
-        choices: [certificate, http, onions, port, report, service, space, swarm, unit]
+        choices: [certificate, http, onions, port, report, routes, service, space, swarm, unit]
       with:
         description: Parameters of the probe, as O(probes[].kind) names them.
         type: dict
