@@ -50,6 +50,11 @@ READ = {
         listreceivedbylabel listsinceblock listtransactions listunspent listwalletdir listwallets signmessage signrawtransactionwithwallet
         simulaterawtransaction walletdisplayaddress walletprocesspsbt
     """,
+    # What Bitcoin Knots has beside them, as its 29.4 lists it.
+    "Bitcoin Knots": """
+        dumpmasterprivkey getblockfileinfo getblocklocations getgeneralinfo getmempoolstats getrpcwhitelist listmempooltransactions listprunelocks
+        scriptthreadsinfo
+    """,
 }
 WRITE = {
     "src/rpc/blockchain.cpp": """
@@ -71,6 +76,7 @@ WRITE = {
         removeprunedfunds rescanblockchain restorewallet send sendall sendmany sendtoaddress sethdseed:-29 setlabel settxfee:-30 setwalletflag
         unloadwallet upgradewallet:-29 walletcreatefundedpsbt walletlock walletpassphrase walletpassphrasechange
     """,
+    "Bitcoin Knots": "maxmempool savefeeestimates setfeerate setprunelock setscriptthreadsenabled sweepprivkeys",
 }
 
 # Parameters that hold keys or passphrases, by name and place. Nobody is to see them.
@@ -86,11 +92,13 @@ SECRET_PARAMETERS: dict[str, dict[str, int]] = {
     "sethdseed": {"seed": 1},
     "signmessagewithprivkey": {"privkey": 0},
     "signrawtransactionwithkey": {"privkeys": 1},
+    "sweepprivkeys": {"privkeys": 0, "options": 0},
     "walletpassphrase": {"passphrase": 0},
     "walletpassphrasechange": {"oldpassphrase": 0, "newpassphrase": 1},
 }
 # Methods whose answers hold keys: always, or where a parameter of this name and place is true.
 SECRET_ANSWERS: dict[str, tuple[str, int] | None] = {
+    "dumpmasterprivkey": None,
     "dumpprivkey": None,
     "gethdkeys": ("private", 0),
     "listdescriptors": ("private", 0),

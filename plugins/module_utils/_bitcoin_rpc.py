@@ -24,8 +24,6 @@ Runner = t.Callable[..., tuple[int, str, str]]
 CLI_ERROR = re.compile(r"error code: (?P<code>-?\d+)\s+error message:\s*(?P<message>.*)", re.DOTALL)
 LONGEST_ANSWER = 512 * 1024 * 1024
 METHOD_NOT_FOUND = -32601
-# What bitcoind says of a wallet: none is loaded, several are, or not this one.
-NO_METHOD_WITHOUT_WALLET = (-18, -19)
 
 
 class RpcError(Exception):
@@ -114,7 +112,7 @@ class HttpWay:
         except (ValueError, KeyError, TypeError) as exc:
             raise RpcError(f"{self.url} answers with {response.status} and something else than JSON-RPC") from exc
         if error:
-            raise RpcError(str(error.get("message") or "no reason was given").strip(), int(error.get("code") or 0))
+            raise RpcError(_shortened(str(error.get("message") or "no reason was given")), int(error.get("code") or 0))
         return result
 
 
@@ -143,14 +141,17 @@ class CliWay:
             raise RpcError("tool: [] is no program; allowed: a program and its first arguments")
 
     def call(self, method: str, params: Params) -> t.Any:
-        argv = [*self.tool, "-stdin", f"-rpcclienttimeout={self.timeout}"]
+        argv = [*self.tool, f"-rpcclienttimeout={self.timeout}"]
         argv += [f"-rpcwallet={self.wallet}"] if self.wallet else []
-        argv += ["-named"] if isinstance(params, dict) else []
-        code, out, err = self.run([*argv, method], data=lines(params))
+        argv += ["-stdin"] if params else []
+        argv += ["-named"] if isinstance(params, dict) and params else []
+        # It gets a standard input of its own in any case: that of the module is not for it.
+        data = lines(params).encode() or b"\n"
+        code, out, err = self.run([*argv, method], data=data, binary_data=True)
         if code:
             match = CLI_ERROR.search(err)
             if match:
-                raise RpcError(match["message"].strip(), int(match["code"]))
+                raise RpcError(_shortened(match["message"]), int(match["code"]))
             raise RpcError(f"{' '.join(self.tool)} ended with {code}: {(err or out).strip()[-500:]}")
         text = out.rstrip("\n")
         try:
@@ -170,6 +171,11 @@ def lines(params: Params) -> str:
                 "a parameter has several lines, which bitcoin-cli cannot be given; allowed: one line, or url instead of tool"
             )
     return "".join(f"{word}\n" for word in words)
+
+
+def _shortened(text: str) -> str:
+    """Without the page of help that follows parameters that do not fit."""
+    return text.strip()[:500]
 
 
 def _word(value: t.Any) -> str:

@@ -112,11 +112,11 @@ options:
     default: false
   require_files:
     description:
-      - Files on the host without which nothing is opened on mainnet, such as those that say that the seed is confirmed and that a backup of the channels
-        lies elsewhere.
+      - Files on the host without which nothing is opened on mainnet. The default is what the P(bcm.datacenter.lnd#role) role keeps there for as long as
+        the seed is confirmed and a backup of the channels lies on another machine.
     type: list
     elements: path
-    default: []
+    default: [/run/bcm/lnd-may-open]
   wait:
     description:
       - How far a channel that is opened has to be. V(pending), its transaction is on its way; V(open), it is confirmed; V(active), its peer is there,
@@ -414,7 +414,7 @@ class Channels:
         problems = list(verdict.problems)
         if opens and not synced:
             problems.append("lnd has not caught up with the chain, and does not know which coins it has")
-        coins = self.node.coins() if opens or self.check else []
+        coins = self.node.coins()
         problems += self.reckon(actions, coins)
         cost = self.cost(actions, coins, len(opens))
         problems += self.limits(actions, cost)
@@ -513,9 +513,12 @@ class Channels:
         opens = [action for action in busy if action.verb in OPENS]
         limit = self.params["max_spend"]
         if limit is None:
-            problems.append(
-                f"max_spend: is missing; allowed: satoshis that this may cost, which are {cost['total']} at least"
-            )
+            text = f"max_spend: is missing; allowed: satoshis that this may cost, which are {cost['total']} at least"
+            # To see the cost is what decides about it.
+            if self.check:
+                self.module.warn(text)
+            else:
+                problems.append(text)
         elif cost["total"] > limit:
             problems.append(f"max_spend: {cost['total']} satoshis would be spent, and {limit} may be")
         paid = all(action.payment for action in opens)
@@ -763,7 +766,7 @@ def main() -> None:
             "max_fee_rate": {"type": "int", "default": 25},
             "reserve": {"type": "int", "default": 100000},
             "spend": {"type": "bool", "default": False},
-            "require_files": {"type": "list", "elements": "path", "default": []},
+            "require_files": {"type": "list", "elements": "path", "default": ["/run/bcm/lnd-may-open"]},
             "wait": {"type": "str", "choices": ["pending", "open", "active"], "default": "pending"},
             "wait_timeout": {"type": "int", "default": 900},
             "connect_timeout": {"type": "int", "default": 180},
