@@ -119,7 +119,7 @@ options:
     default: [/run/bcm/lnd-may-open]
   wait:
     description:
-      - How far a channel that is opened has to be. V(pending), its transaction is on its way; V(open), it is confirmed; V(active), its peer is there,
+      - How far a channel has to be that is opened, or was pending already. V(pending), its transaction is on its way; V(open), it is confirmed; V(active), its peer is there,
         too, and it can be paid over.
     type: str
     choices: [pending, open, active]
@@ -425,7 +425,7 @@ class Channels:
         if not self.check:
             for action in actions:
                 self.act(action)
-            self.wait([action for action in actions if action.verb in OPENS])
+            self.wait([action for action in actions if action.verb in OPENS or is_pending(action)])
             self.mark(actions)
         return self.result(actions, cost)
 
@@ -702,6 +702,11 @@ class Channels:
         if action.known is None:
             return None
         return next((one for one in known if one.point == action.known.point), action.known)
+
+
+def is_pending(action: Action) -> bool:
+    """Whether an earlier run has opened it, and it has a way to go."""
+    return action.wish.state == "open" and action.known is not None and action.known.stage == channels.PENDING
 
 
 def outpoints(payment: Payment) -> list[dict[str, t.Any]]:

@@ -185,7 +185,7 @@ class Keeper:
         own = macaroon_of(params)
         self.lnd = Lnd(params, own)
         self.own_root_key = macaroons.parse(own).root_key_id if own else None
-        if not self.path.parent.is_dir():
+        if params["state"] == "present" and not self.path.parent.is_dir():
             raise LndError(f"path: {self.path.parent} is no directory that is there")
         self.raw = read(self.path)
         try:

@@ -406,6 +406,11 @@ def test_another_run_on_the_host_is_waited_for(run: Run, lnd: FakeLnd, tmp_path:
 def test_it_waits_as_far_as_it_is_told(run: Run, lnd: FakeLnd) -> None:
     said = run(FRIEND, wait="open", wait_timeout=0)
     assert "friend is pending; it goes on without this" in said["msg"]
+    # What was opened before is waited for as well.
+    again = run(FRIEND, wait="open", wait_timeout=0)
+    assert "friend is pending; it goes on without this" in again["msg"]
+    assert not again["changed"]
+    assert lnd.verbs().count("open") == 1
     lnd.confirm()
     done = run(FRIEND, wait="active")
     assert stages(done) == [("none", "open")]

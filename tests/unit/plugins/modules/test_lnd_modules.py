@@ -215,6 +215,7 @@ def test_one_is_revoked_once(run: Run, lnd: FakeLnd, tmp_path: Path) -> None:
     assert not lnd.takes(raw)
     assert not path.exists()
     assert not run("lnd_macaroon", state="absent", **wish)["changed"]
+    assert not run("lnd_macaroon", state="absent", path="/nowhere/x", root_key_id=101)["changed"]
 
 
 def test_a_file_of_somebody_else_is_left_alone(run: Run, lnd: FakeLnd, tmp_path: Path) -> None:
