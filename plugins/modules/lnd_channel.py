@@ -43,8 +43,10 @@ options:
   macaroon_path:
     description:
       - Needs the rights C(info:read), C(onchain:read), C(onchain:write), C(offchain:read), C(offchain:write), C(peers:read) and C(peers:write).
+    type: path
   macaroon:
     description: The macaroon itself, in hexadecimal or Base64, where there is no file.
+    type: str
   channels:
     description: The channels of the node. Others that it has are left alone.
     type: list
@@ -119,8 +121,8 @@ options:
     default: [/run/bcm/lnd-may-open]
   wait:
     description:
-      - How far a channel has to be that is opened, or was pending already. V(pending), its transaction is on its way; V(open), it is confirmed; V(active), its peer is there,
-        too, and it can be paid over.
+      - How far a channel has to be that is opened, or was pending already. V(pending), its transaction is on its way; V(open), it is confirmed;
+        V(active), its peer is there, too, and it can be paid over.
     type: str
     choices: [pending, open, active]
     default: pending

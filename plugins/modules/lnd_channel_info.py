@@ -19,8 +19,10 @@ extends_documentation_fragment:
 options:
   macaroon_path:
     description: Needs the right C(offchain:read), and with O(closed) C(onchain:read).
+    type: path
   macaroon:
     description: The macaroon itself, in hexadecimal or Base64, where there is no file.
+    type: str
   name:
     description: Only channels of this name.
     type: str

@@ -22,8 +22,10 @@ options:
     description:
       - With the right to C(info:read), lnd is asked for more than its state, and with C(onchain:read) for what the wallet holds, too.
       - Left out, or where there is no such file yet, only the state is asked for.
+    type: path
   macaroon:
     description: The macaroon itself, in hexadecimal or Base64, where there is no file.
+    type: str
 seealso:
   - module: bcm.datacenter.lnd_wallet
 """

@@ -12,6 +12,7 @@ import json
 import ssl
 import sys
 import typing as t
+from pathlib import Path
 
 
 def main() -> None:
@@ -27,8 +28,7 @@ def main() -> None:
             sys.exit(str(said.get("message")))
         return said
 
-    with open(password_file, "rb") as stream:
-        password = base64.b64encode(stream.read()).decode()
+    password = base64.b64encode(Path(password_file).read_bytes()).decode()
     seed = ask("GET", "/v1/genseed")["cipher_seed_mnemonic"]
     ask("POST", "/v1/initwallet", {"wallet_password": password, "cipher_seed_mnemonic": seed})
 
