@@ -13,6 +13,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.bcm.datacenter.plugins.module_utils import _lnd_rest
@@ -38,7 +39,15 @@ def lnd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> t.Iterator[FakeLnd]:
 
 
 @pytest.fixture
-def run(lnd: FakeLnd, capsys: pytest.CaptureFixture[str]) -> Run:
+def warned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was warned of. Beside code of the controller Ansible does not put it into the result."""
+    found: list[str] = []
+    monkeypatch.setattr(AnsibleModule, "warn", lambda _module, text, **_more: found.append(text))
+    return found
+
+
+@pytest.fixture
+def run(lnd: FakeLnd, warned: list[str], capsys: pytest.CaptureFixture[str]) -> Run:
     def run_module(*channels: dict[str, t.Any], check: bool = False, **params: t.Any) -> dict[str, t.Any]:
         args = {
             "url": lnd.url,
@@ -53,7 +62,9 @@ def run(lnd: FakeLnd, capsys: pytest.CaptureFixture[str]) -> Run:
         }
         with patch_module_args(args), pytest.raises(SystemExit):
             lnd_channel.main()
-        return json.loads(capsys.readouterr().out)
+        result = json.loads(capsys.readouterr().out)
+        result["warnings"], warned[:] = list(warned), []
+        return result
 
     return run_module
 

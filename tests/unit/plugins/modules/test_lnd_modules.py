@@ -14,6 +14,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.bcm.datacenter.plugins.module_utils import _lnd_rest
@@ -32,14 +33,24 @@ def lnd(tmp_path: Path) -> t.Iterator[FakeLnd]:
 
 
 @pytest.fixture
-def run(lnd: FakeLnd, capsys: pytest.CaptureFixture[str]) -> Run:
+def warned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was warned of. Beside code of the controller Ansible does not put it into the result."""
+    found: list[str] = []
+    monkeypatch.setattr(AnsibleModule, "warn", lambda _module, text, **_more: found.append(text))
+    return found
+
+
+@pytest.fixture
+def run(lnd: FakeLnd, warned: list[str], capsys: pytest.CaptureFixture[str]) -> Run:
     def run_module(name: str, /, *, check: bool = False, **params: t.Any) -> dict[str, t.Any]:
         args = {"url": lnd.url, "ca_path": str(lnd.ca), "_ansible_check_mode": check, "_ansible_diff": True, **params}
         if name != "lnd_wallet" and not {"macaroon_path", "macaroon"} & set(params):
             args["macaroon_path"] = str(lnd.admin)
         with patch_module_args(args), pytest.raises(SystemExit):
             importlib.import_module(PREFIX + name).main()
-        return json.loads(capsys.readouterr().out)
+        result = json.loads(capsys.readouterr().out)
+        result["warnings"], warned[:] = list(warned), []
+        return result
 
     return run_module
 
