@@ -114,7 +114,7 @@ options:
     default: false
   require_files:
     description:
-      - Files on the host without which nothing is opened on mainnet. The default is what the P(bcm.datacenter.lnd#role) role keeps there for as long as
+      - Files on the host without which nothing is opened on mainnet. The default is what the C(lnd) role keeps there for as long as
         the seed is confirmed and a backup of the channels lies on another machine.
     type: list
     elements: path
