@@ -16,7 +16,16 @@ from urllib.parse import urlsplit
 
 from ansible_collections.bcm.datacenter.plugins.module_utils import _sizes
 
-from . import _addresses, _alerts, _chains, _declaration_beside_kafka, _kafka, _kafka_stacks, _wireguard
+from . import (
+    _addresses,
+    _alerts,
+    _chains,
+    _declaration_beside_kafka,
+    _declaration_lightning,
+    _kafka,
+    _kafka_stacks,
+    _wireguard,
+)
 from ._declaration_file import KeyPath
 from ._declaration_kinds import Check, suggestion
 
@@ -35,7 +44,7 @@ NETWORK_SIZES = {"outside": (16, 24), "gateway": (12, 20), "cluster": (12, 20)}
 
 _RESERVED = (
     *("all", "ungrouped", "localhost", "endpoints", "instances", "app_hosts", "swarm_nodes", "kafka_nodes"),
-    *("connect_nodes", "kafka_door_nodes"),
+    *("connect_nodes", "kafka_door_nodes", "lightning_nodes"),
     *("lxd_leader", "lxd_candidates", "lxd_leading", "lxd_led", "lxd_silent"),
 )
 
@@ -56,6 +65,8 @@ def judge(data: Data, check: Check) -> None:
         _stack_places,
         _chain,
         _bitcoin,
+        _declaration_lightning.judge,
+        _lightning_signatures,
         _kafka_places,
         _kafka_stack,
         _alert_rules,
@@ -510,6 +521,11 @@ def _bitcoin(data: Data, check: Check) -> None:
         _signatures(bitcoin, _chains.IMPLEMENTATIONS[bitcoin["implementation"]].signers, path, check)
 
 
+def _lightning_signatures(data: Data, check: Check) -> None:
+    if data["stacks"]["lightning"]:
+        _signatures(data["stacks"]["lightning"], _declaration_lightning.SIGNERS, ("stacks", "lightning"), check)
+
+
 def _signatures(stack: Data, known: int, path: KeyPath, check: Check) -> None:
     """No more must have signed than there are who can: those that STACK names, or else so many whom its role knows."""
     signers, wanted = stack["signers"], stack["signatures"]
@@ -690,6 +706,9 @@ def _volumes(data: Data, check: Check) -> None:
         owners = {"path": {"/": "the root disk"}, "name": {}}
         if bitcoin and bitcoin["tier"] == tier:
             owners["path"][BITCOIN_VOLUME["path"]] = owners["name"][BITCOIN_VOLUME["name"]] = "the stack bitcoin"
+        if _declaration_lightning.hosts(data, tier, [tier]):
+            volume = _declaration_lightning.VOLUME
+            owners["path"][volume["path"]] = owners["name"][volume["name"]] = "the stack lightning"
         if kafka_hosts(data, tier, [1]):
             owners["path"][_kafka.VOLUME["path"]] = owners["name"][_kafka.VOLUME["name"]] = "the stack kafka"
         if _kafka_stacks.worker_indexes(data["stacks"], tier):
@@ -723,6 +742,8 @@ def _pool(data: Data, check: Check) -> None:
         bitcoin = data["stacks"]["bitcoin"]
         if bitcoin and bitcoin["tier"] == tier and data["chain"] in _chains.CHAINS:
             wanted += settings["count"] * _sizes.to_bytes(bitcoin["volume_size"] or default_volume(data))
+        if _declaration_lightning.hosts(data, tier, [tier]):
+            wanted += settings["count"] * _sizes.to_bytes(data["stacks"]["lightning"]["volume_size"])
         kafka = kafka_hosts(data, tier, list(range(1, settings["count"] + 1)))
         of_kafka += len(kafka) * _sizes.to_bytes(data["stacks"]["kafka"]["volume_size"])
         workers = len(_kafka_stacks.worker_indexes(data["stacks"], tier))
