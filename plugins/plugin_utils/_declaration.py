@@ -560,7 +560,7 @@ def _lightning_downloads(data: Mapping[str, Any]) -> dict[str, Any]:
     """Nothing where there is no lnd."""
     if not data["stacks"]["lightning"]:
         return {}
-    return {"lightning": data["mirrors"]["downloads"]["lightning"] or _declaration_lightning.DOWNLOADS}
+    return {"lnd": data["mirrors"]["downloads"]["lnd"] or _declaration_lightning.DOWNLOADS}
 
 
 def _egress(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -149,24 +149,26 @@ class Handler(BaseHTTPRequestHandler):
             self.refuse(404, f"there is no backup of {node} yet")
 
     def do_PUT(self) -> None:
+        length, fence = self.headers.get("Content-Length", ""), self.headers.get("X-Fence", "")
+        if not length.isdigit() or not 0 < int(length) <= LARGEST:
+            self.refuse(413, f"a channel backup has 1 to {LARGEST} bytes")
+            return
+        # Before anything is said: whoever is refused while it still sends does not hear why.
+        content = self.rfile.read(int(length))
         asked = self.asked()
         if asked is None:
             return
         node, backup = asked
-        length, fence = self.headers.get("Content-Length", ""), self.headers.get("X-Fence", "")
+        number = self.store.number(node)
         if not backup:
             self.refuse(405, "this cannot be changed from elsewhere")
-        elif not length.isdigit() or not 0 < int(length) <= LARGEST:
-            self.refuse(413, f"a channel backup has 1 to {LARGEST} bytes")
-        elif str((self.store.number(node) or (None,))[0]) != fence:
+        elif number is None or str(number[0]) != fence:
             self.refuse(
                 409, f"number {fence or 'none'} is not the current one: the lnd that has it must not run any more"
             )
+        elif len(content) != int(length):
+            self.refuse(400, "it broke off")
         else:
-            content = self.rfile.read(int(length))
-            if len(content) != int(length):
-                self.refuse(400, "it broke off")
-                return
             self.store.put(node, content)
             self.answer(200, b"{}")
 

@@ -101,6 +101,11 @@ class Config:
     def gate(self) -> Path:
         return Path(self.run, "lnd-gate.json")
 
+    @property
+    def may_open(self) -> Path:
+        """There while channels may be opened with real money."""
+        return Path(self.run, "lnd-may-open")
+
     def own_number(self) -> int | None:
         try:
             text = self.number.read_text().strip()

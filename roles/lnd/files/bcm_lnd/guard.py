@@ -169,7 +169,12 @@ class Guard:
 
     def write(self) -> None:
         told = self.report()
+        # First what forbids, last what allows.
+        if told["why_not"]:
+            self.config.may_open.unlink(missing_ok=True)
         write(self.config.gate, json.dumps(told, sort_keys=True) + "\n", 0o644)
+        if not told["why_not"] and not self.config.may_open.exists():
+            write(self.config.may_open, "", 0o644)
         broken = "; ".join(f"{one['part']}: {one['cause']}" for one in told["parts"] if not one["works"])
         # Ages change with each look: only which parts are broken is news.
         names = "; ".join(sorted(one["part"].partition(" (")[0] for one in told["parts"] if not one["works"]))

@@ -164,7 +164,9 @@ def create(config: Config, lnd: Lnd, clock: Callable[[], float] = time.time) -> 
         if awaited_file(config).exists():
             raise TroubleError(AWAITED)
         if sealed_file(config).exists() or confirmed_file(config).exists():
-            raise TroubleError("The wallet of this volume is gone, and its seed was made already. Nothing was made: see playbooks/lightning_restore.yml.")
+            raise TroubleError(
+                "The wallet of this volume is gone, and its seed was made already. Nothing was made: see playbooks/lightning_restore.yml."
+            )
         wait_for(lnd, ("NON_EXISTING",), 60)
         words = list(lnd.ask("GET", "/v1/genseed", macaroon=False)["cipher_seed_mnemonic"])
         if len(words) != WORDS:
