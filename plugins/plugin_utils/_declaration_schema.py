@@ -917,7 +917,9 @@ SCHEMA = Keys(
                     fields={
                         "bitcoin": Url(about="For the stack `bitcoin`; `null`: its makers' server.", nullable=True),
                         "kafka": Url(about="For the stack `kafka`; `null`: its makers' archive.", nullable=True),
-                        "lnd": Url(about="For lnd of the stack `lightning`; `null`: its makers' server.", nullable=True),
+                        "lnd": Url(
+                            about="For lnd of the stack `lightning`; `null`: its makers' server.", nullable=True
+                        ),
                     },
                 ),
             },
