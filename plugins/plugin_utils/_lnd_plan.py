@@ -54,6 +54,7 @@ FORBIDDEN = {
     "reset-wallet-transactions": "would do it at each start; bcm-lnd has no need of it",
     "letsencryptdomain": "asks outside for a certificate, which names this lnd in public logs",
     "debuglevel": "is log_level",
+    "lnddir": "would have lnd make a certificate of its own",
 }
 
 
@@ -167,7 +168,9 @@ def _flag(value: object) -> str:
 def _application(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
     health = settings["health"]
     lines = [
-        ("lnddir", "/data"),
+        # Not lnddir: with that one lnd looks there for the certificate, whatever tlscertpath says.
+        ("datadir", "/data/data"),
+        ("letsencryptdir", "/data/letsencrypt"),
         ("logging.file.disable", "true"),
         ("debuglevel", str(settings.get("log_level") or "info")),
         ("tlscertpath", "/etc/lnd/tls.cert"),

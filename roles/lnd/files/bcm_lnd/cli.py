@@ -108,10 +108,9 @@ def main(arguments: list[str]) -> int:
         if command == "restore" and not rest:
             seed.terminal()
             source = seed.restore(config, Lnd(config), Places(config))
-            seed.restart(config)
             print(
-                f"The wallet is made, with the channel backup of {source}. lnd asks its peers to close the channels; "
-                "the money comes to its wallet when they have."
+                f"The wallet is made, with the channel backup of {source}. lnd now looks for the coins of the wallet and asks its peers to close the channels: "
+                "bcm-lnd status says how far it is. Leave it running; if it is stopped, it goes on by itself."
             )
             return 0
         if command == "backup" and not rest:

@@ -87,6 +87,11 @@ class Config:
         return Path(self.directory, "fence/number")
 
     @property
+    def recovering(self) -> Path:
+        """There while a seed is being brought back. The entry point sees it, and lets nobody in from outside."""
+        return Path(self.directory, "fence/recovering")
+
+    @property
     def private(self) -> Path:
         """For root alone."""
         return Path(self.directory, "private")

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from . import fence, status
+from . import fence, seed, status
 from .config import Config, TroubleError, load, write
 from .fence import Said, Verdict
 from .rest import AnswerError, Lnd
@@ -35,7 +35,10 @@ class Guard:
         ask_all: Callable[[Config], list[Said]] = fence.ask_all,
         held: Callable[[Config], str | None] = status.held,
         clock: Callable[[], float] = time.time,
+        restart: Callable[[Config], None] = seed.done,
     ) -> None:
+        self.restart = restart
+        self.missing = ""
         self.config, self.lnd, self.ask_all, self.held, self.clock = config, lnd, ask_all, held, clock
         self.copier = Copier(config, places or Places(config), clock)
         self.verdict = Verdict(False, None, "nobody has been asked yet")
@@ -57,8 +60,8 @@ class Guard:
             self.asked = now
             self.of_fence()
             self.of_lnd()
-        # A backup of an lnd that must not run would take the place of a good one.
-        if content is not None and self.verdict.confirmed:
+        # A backup of an lnd that must not run would take the place of a good one, and so would one without the channels that are being brought back.
+        if content is not None and self.verdict.confirmed and not self.config.recovering.exists():
             self.of_backup(content, now)
         if due:
             self.write()
@@ -79,8 +82,23 @@ class Guard:
                 self.of_block(self.info)
                 self.wanted = self.channels()
                 self.have_towers()
+            self.of_return()
         except TroubleError as error:
             self.trouble, self.waits = str(error), self.held(self.config)
+
+    def of_return(self) -> None:
+        """A seed that is being brought back: lnd forgets about that with each start, and lets nobody in until it is done."""
+        self.missing = ""
+        if not self.config.recovering.exists() or not self.config.wallet.exists() or not self.verdict.confirmed:
+            return
+        if self.state == "LOCKED":
+            self.missing = "lnd opens its wallet"
+            seed.unlock(self.config, self.lnd)
+        elif self.state in ("RPC_ACTIVE", "SERVER_ACTIVE"):
+            self.missing = seed.returned(self.config, self.lnd)
+            if not self.missing and self.state == "SERVER_ACTIVE":
+                self.say("the seed is brought back: lnd begins anew")
+                self.restart(self.config)
 
     def of_block(self, info: Object) -> None:
         """lnd asks bitcoind for the tip each time, and its wallet is at it only when the block itself has come by ZMQ."""
@@ -124,8 +142,10 @@ class Guard:
 
     def parts(self) -> list[Object]:
         config, now = self.config, self.clock()
+        # While a seed is brought back it is the guard who opens the wallet.
+        state = "" if self.state == "LOCKED" and config.recovering.exists() else self.state
         return [
-            status.of_lnd(self.state, self.trouble, self.waits),
+            status.of_lnd(state, self.trouble, self.waits),
             status.of_fence(self.verdict),
             *(
                 [status.of_chain(self.info, self.tip_since, now, config.block_lag, self.proven)]
@@ -133,6 +153,7 @@ class Guard:
                 else []
             ),
             status.of_seed(config),
+            *([status.of_return(self.missing)] if config.recovering.exists() else []),
             *status.of_copies(config, self.copier, now, self.wanted),
             status.of_certificate(config, now),
         ]

@@ -131,7 +131,10 @@ class Lnd:
         :raises SilentError: it does not.
         :raises AnswerError: it refuses.
         """
-        context = ssl.create_default_context(cafile=f"{self.config.etc}/task/ca.pem")
+        try:
+            context = ssl.create_default_context(cafile=f"{self.config.etc}/task/ca.pem")
+        except (OSError, ssl.SSLError) as error:
+            raise SilentError(f"lnd's authority cannot be read: {error}. lightning.yml writes it.") from error
         headers = {"Content-Type": "application/json"}
         if macaroon:
             headers["Grpc-Metadata-macaroon"] = self._macaroon().hex()

@@ -175,13 +175,22 @@ class Copier:
                 copy.trouble = str(error)
 
 
-def channels_in(lnd: Lnd, content: bytes) -> int:
-    """How many channels a backup holds.
+def packed(content: bytes) -> Object:
+    """A backup as lnd takes it."""
+    return {"multi_chan_backup": {"multi_chan_backup": base64.b64encode(content).decode()}}
+
+
+def points_in(lnd: Lnd, content: bytes) -> list[str]:
+    """Which channels a backup holds, by the outputs that fund them.
 
     :raises AnswerError: it is not of this seed, or damaged.
     """
-    packed = {"multi_chan_backup": {"multi_chan_backup": base64.b64encode(content).decode()}}
-    return len(lnd.ask("POST", "/v1/channels/backup/verify", packed).get("chan_points") or [])
+    return list(lnd.ask("POST", "/v1/channels/backup/verify", packed(content)).get("chan_points") or [])
+
+
+def channels_in(lnd: Lnd, content: bytes) -> int:
+    """How many channels a backup holds."""
+    return len(points_in(lnd, content))
 
 
 def newest(config: Config, places: Places) -> tuple[bytes, str]:

@@ -54,6 +54,11 @@ def awaited_file(config: Config) -> Path:
     return config.private / "seed.awaited"
 
 
+def returning_file(config: Config) -> Path:
+    """The channel backup that is being brought back."""
+    return config.private / "returning.backup"
+
+
 @contextmanager
 def locked(config: Config) -> Iterator[None]:
     """One at a time."""
@@ -252,7 +257,11 @@ def restore(
     prompt: Callable[[str], str] = getpass.getpass,
     clock: Callable[[], float] = time.time,
 ) -> str:
-    """Make the wallet from the words of its seed, and have its channels closed by its peers. Says where the channel backup came from."""
+    """Make the wallet from the words of its seed. Says where the channel backup came from.
+
+    What follows is the guard's, for it takes hours: lnd looks for the coins of the wallet and has its channels closed in this one start alone, so that it
+    must be told of both again whenever it is started meanwhile.
+    """
     with locked(config):
         if config.wallet.exists():
             raise TroubleError("There is a wallet on this volume. A seed is brought back to an empty volume alone.")
@@ -263,14 +272,12 @@ def restore(
         wait_for(lnd, ("NON_EXISTING",), 60)
         backup, source = scb.newest(config, places)
         words = ask_words(prompt)
-        further = {
-            "recovery_window": RECOVERY_WINDOW,
-            "channel_backups": {"multi_chan_backup": {"multi_chan_backup": base64.b64encode(backup).decode()}},
-        }
         salt = os.urandom(16)
         write(proof_file(config), json.dumps({"salt": salt.hex(), "proof": proof_of(words, salt)}))
+        write(returning_file(config), backup)
+        write(config.recovering, "", 0o644)
         try:
-            _init(lnd, config, words, further)
+            _init(lnd, config, words, returning(backup))
         except AnswerError as error:
             raise TroubleError(
                 f"The wallet was not made: {error}. Is each word right, and is it the seed of this node?"
@@ -280,6 +287,53 @@ def restore(
         for path in (sealed_file(config), pending_file(config), awaited_file(config)):
             path.unlink(missing_ok=True)
     return source
+
+
+def returning(backup: bytes) -> Object:
+    """What lnd is told with a password while a seed is brought back."""
+    return {"recovery_window": RECOVERY_WINDOW, "channel_backups": scb.packed(backup)}
+
+
+def unlock(config: Config, lnd: Lnd) -> None:
+    """Open the wallet of a seed that is being brought back, and have it go on with that."""
+    question = {"wallet_password": base64.b64encode(password(config)).decode()}
+    lnd.ask("POST", "/v1/unlockwallet", {**question, **returning(returning_file(config).read_bytes())}, macaroon=False)
+
+
+def returned(config: Config, lnd: Lnd) -> str:
+    """What is still missing until a seed is brought back: nothing, if all of it is."""
+    told = lnd.ask("GET", "/v1/getrecoveryinfo")
+    if told.get("recovery_mode") and not told.get("recovery_finished"):
+        return f"lnd looks for the coins of the wallet: {float(told.get('progress') or 0) * 100:.0f} %"
+    backup = returning_file(config).read_bytes()
+    missing = set(scb.points_in(lnd, backup)) - known_channels(lnd)
+    if missing:
+        # It does so by itself at its start; whatever it has already it leaves as it is.
+        lnd.ask("POST", "/v1/channels/backup/restore", scb.packed(backup)["multi_chan_backup"])
+        return f"lnd does not know of {len(missing)} channels of the backup yet"
+    return ""
+
+
+def known_channels(lnd: Lnd) -> set[str]:
+    """All channels that lnd knows of, by the outputs that fund them."""
+    pending = lnd.ask("GET", "/v1/channels/pending")
+    known = {
+        one["channel"]["channel_point"]
+        for kind in pending.values()
+        if isinstance(kind, list)
+        for one in kind
+        if "channel" in one
+    }
+    for path in ("/v1/channels", "/v1/channels/closed"):
+        known |= {one["channel_point"] for one in lnd.ask("GET", path).get("channels") or []}
+    return known
+
+
+def done(config: Config, run: Callable[..., Any] = subprocess.run) -> None:
+    """A seed is brought back: lnd begins anew, as any other does."""
+    config.recovering.unlink()
+    returning_file(config).unlink(missing_ok=True)
+    restart(config, run)
 
 
 def restart(config: Config, run: Callable[..., Any] = subprocess.run) -> None:

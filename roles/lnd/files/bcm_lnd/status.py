@@ -117,6 +117,15 @@ def of_seed(config: Config) -> Object:
     return part("lnd's seed")
 
 
+def of_return(missing: str) -> Object:
+    cause = f"it is being brought back, and nobody can use it until then: {missing or 'lnd has not said how far it is'}"
+    return part(
+        "lnd's money",
+        cause,
+        "Leave it running. Its peers have to be reached for that, each of them; a channel whose peer is gone stays.",
+    )
+
+
 def of_copies(config: Config, copier: Copier, now: float, wanted: int | None) -> list[Object]:
     """Whether the channel backup is where it has to be. WANTED is how many channels lnd has."""
     copies = list(copier.copies.values())
@@ -191,6 +200,8 @@ def of_certificate(config: Config, now: float) -> Object:
 def why_closed(config: Config, copier: Copier, verdict: Verdict, wanted: int | None) -> list[str]:
     """Why no channel may be opened with real money yet. Nothing: it may."""
     reasons = []
+    if config.recovering.exists():
+        reasons.append("a seed is being brought back")
     if not verdict.confirmed:
         reasons.append(f"the fence: {verdict.reason}")
     if not seed.facts(config)["confirmed"]:

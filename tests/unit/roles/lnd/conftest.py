@@ -29,6 +29,8 @@ class FakeLnd:
         self.is_in, self.words = "NON_EXISTING", list(WORDS)
         self.channels = 0
         self.info: dict[str, Any] = {"block_hash": "a", "block_height": 1, "synced_to_chain": True}
+        self.recovery: dict[str, Any] = {}
+        self.pending: dict[str, Any] = {}
         # What it refuses, and at which question it dies.
         self.refuses: dict[str, str] = {}
         self.dies: str | None = None
@@ -53,8 +55,12 @@ class FakeLnd:
             return {}
         if path == "/v1/channels/backup/verify":
             return {"chan_points": [str(number) for number in range(self.channels)]}
+        if path == "/v1/getrecoveryinfo":
+            return self.recovery
+        if path == "/v1/channels/pending":
+            return self.pending
         if path == "/v1/channels":
-            return {"channels": [{}] * self.channels}
+            return {"channels": [{"channel_point": f"open-{number}"} for number in range(self.channels)]}
         if path == "/v1/macaroon":
             return {"macaroon": "0201"}
         return dict(self.info) if path == "/v1/getinfo" else {}

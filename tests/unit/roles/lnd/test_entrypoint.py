@@ -134,6 +134,18 @@ def test_with_a_wallet_it_opens_it(container: Container) -> None:
     assert "--restlisten=0.0.0.0:8080" in words
 
 
+def test_while_a_seed_is_brought_back_nobody_gets_in(container: Container) -> None:
+    wallet = container.folder / "data/data/chain/bitcoin/regtest/wallet.db"
+    wallet.parent.mkdir(parents=True)
+    wallet.touch()
+    (container.folder / "fence/recovering").touch()
+    container.number("1", "1")
+    container.start()
+    words = container.began().split()
+    assert "--restlisten=127.0.0.1:8080" in words
+    assert not any("password" in word for word in words)
+
+
 @pytest.mark.parametrize(("said", "age"), [("2", 0), ("1", 901)])
 def test_it_is_stopped_when_it_may_run_no_more(container: Container, said: str, age: int) -> None:
     """By another number at once, and when nobody has confirmed it for as long as the lease."""

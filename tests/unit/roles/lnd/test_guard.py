@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
 from typing import Any
 
 import pytest
@@ -217,3 +218,60 @@ def test_a_macaroon_for_each(around: Around) -> None:
     # Of a wallet that was restored it is another one.
     config.number.write_text("2\n")
     assert macaroons.have(config, lnd, "reader") is True
+
+
+# -- a seed that is brought back -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def returning(around: Around) -> tuple[Around, list[str]]:
+    """An lnd that was given its seed, and has been started anew in the middle of it."""
+    seed.returning_file(around.config).write_bytes(b"good backup")
+    around.config.recovering.write_text("")
+    around.lnd.is_in, around.lnd.channels = "LOCKED", 2
+    restarted: list[str] = []
+    around.guard.restart = lambda config: restarted.append(config.node)
+    return around, restarted
+
+
+def test_lnd_is_told_at_each_start_what_is_brought_back(returning: tuple[Around, list[str]]) -> None:
+    around, restarted = returning
+    around.tick()
+    _method, path, question = around.lnd.asked[-1]
+    assert (path, question["recovery_window"]) == ("/v1/unlockwallet", seed.RECOVERY_WINDOW)
+    around.lnd.is_in = "SERVER_ACTIVE"
+    around.lnd.recovery = {"recovery_mode": True, "recovery_finished": False, "progress": 0.25}
+    assert "lnd looks for the coins of the wallet: 25 %" in around.broken()["lnd's money"]
+    around.lnd.recovery = {"recovery_mode": True, "recovery_finished": True}
+    assert "lnd does not know of 2 channels" in around.broken()["lnd's money"]
+    assert "/v1/channels/backup/restore" in [path for _method, path, _question in around.lnd.asked]
+    around.lnd.pending = {"total_limbo_balance": "0", "waiting_close_channels": [{"channel": {"channel_point": "0"}}]}
+    assert "lnd does not know of 1 channels" in around.broken()["lnd's money"]
+    assert restarted == []
+    around.lnd.pending["waiting_close_channels"].append({"channel": {"channel_point": "1"}})
+    around.tick()
+    assert restarted == ["lightning-1"]
+
+
+def test_meanwhile_no_copy_takes_the_place_of_the_good_one(returning: tuple[Around, list[str]]) -> None:
+    """lnd writes a backup without any channel as soon as it starts."""
+    around, _restarted = returning
+    around.places.kept["manager-1"] = b"good backup"
+    around.config.backup.write_bytes(b"empty")
+    for state in ("LOCKED", "RPC_ACTIVE", "SERVER_ACTIVE"):
+        around.lnd.is_in = state
+        told = around.tick()
+        assert not told["may_open"]
+        assert "a seed is being brought back" in told["why_not"]
+    assert around.places.puts == []
+    seed.done(around.config, lambda *_args, **_further: subprocess.CompletedProcess([], 0, "", ""))
+    around.tick()
+    assert around.places.kept["manager-1"] == b"empty"
+    assert not seed.returning_file(around.config).exists()
+
+
+def test_an_old_lnd_does_not_go_on_with_it(returning: tuple[Around, list[str]]) -> None:
+    around, _restarted = returning
+    around.numbers = [2, 2, 2]
+    around.tick()
+    assert "/v1/unlockwallet" not in [path for _method, path, _question in around.lnd.asked]

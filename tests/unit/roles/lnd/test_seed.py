@@ -153,6 +153,14 @@ def test_it_is_brought_back_with_the_channel_backup(
     # Who has typed it has it.
     assert seed.facts(config) == {"awaited": False, "sealed": False, "confirmed": True}
     assert not any(word in everything(config) for word in WORDS)
+    # Until all of it is there, nobody is let in, and lnd is told of it at each start.
+    assert config.recovering.exists()
+    lnd.asked.clear()
+    seed.unlock(config, lnd)
+    _method, path, question = lnd.asked[-1]
+    assert path == "/v1/unlockwallet"
+    assert question["recovery_window"] == seed.RECOVERY_WINDOW
+    assert question["channel_backups"]["multi_chan_backup"]["multi_chan_backup"] == "YmFja3Vw"
     with pytest.raises(TroubleError, match="There is a wallet on this volume"):
         seed.restore(config, lnd, places, lambda _prompt: " ".join(WORDS))
 
