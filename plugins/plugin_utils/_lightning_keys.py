@@ -7,12 +7,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ansible_collections.bcm.datacenter.plugins.module_utils._sizes import GIB
 
 from . import _lnd_versions
 from ._declaration_kinds import Bool, Int, Keys, Kind, ListOf, MapOf, Size, Text, Url
 
-_NAME = {
+_NAME: dict[str, Any] = {
     "pattern": r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?",
     "allows": "a small letter, then at most 39 small letters, digits or dashes",
 }
