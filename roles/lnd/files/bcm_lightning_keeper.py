@@ -105,7 +105,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def who(self) -> str:
         """The name in the certificate that the other end has shown."""
-        shown: Any = self.connection.getpeercert()  # type: ignore[attr-defined]
+        shown: Any = self.connection.getpeercert()
         names = [value for part in (shown or {}).get("subject", ()) for name, value in part if name == "commonName"]
         return names[0] if len(names) == 1 else ""
 
