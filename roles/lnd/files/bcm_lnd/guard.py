@@ -155,7 +155,7 @@ class Guard:
             status.of_seed(config),
             *([status.of_return(self.missing)] if config.recovering.exists() else []),
             *status.of_copies(config, self.copier, now, self.wanted),
-            status.of_certificate(config, now),
+            *([status.of_certificate(self.lnd.expires, now)] if self.lnd.expires is not None else []),
         ]
 
     def report(self) -> Object:

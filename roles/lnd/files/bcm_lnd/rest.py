@@ -86,11 +86,15 @@ class _Connection(http.client.HTTPSConnection):
     def __init__(self, host: str, port: int, context: ssl.SSLContext, make: Callable[[], socket.socket]) -> None:
         super().__init__(host, port, context=context)
         self.make, self.tls = make, context
+        # When the certificate of the other end runs out, seconds since 1970.
+        self.expires: float | None = None
 
     def connect(self) -> None:
         plain = self.make()
         try:
-            self.sock = self.tls.wrap_socket(plain, server_hostname=self.host)
+            wrapped = self.tls.wrap_socket(plain, server_hostname=self.host)
+            self.expires = ssl.cert_time_to_seconds(str((wrapped.getpeercert() or {})["notAfter"]))
+            self.sock = wrapped
         except BaseException:
             plain.close()
             raise
@@ -113,6 +117,8 @@ class Lnd:
 
     def __init__(self, config: Config, macaroon: bytes | None = None) -> None:
         self.config, self.macaroon = config, macaroon
+        # When its certificate runs out, as it was shown last.
+        self.expires: float | None = None
 
     def socket(self) -> socket.socket:
         with network_of(task_of(self.config.node)):
@@ -142,6 +148,7 @@ class Lnd:
         connection = _Connection(REST[0], REST[1], context, self.socket)
         try:
             status, _headers, content = _exchange(connection, method, path, body, headers)
+            self.expires = connection.expires
         except (OSError, http.client.HTTPException) as error:
             raise SilentError(f"lnd does not answer: {error}") from error
         try:

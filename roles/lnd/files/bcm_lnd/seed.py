@@ -172,7 +172,8 @@ def create(config: Config, lnd: Lnd, clock: Callable[[], float] = time.time) -> 
             raise TroubleError(
                 "The wallet of this volume is gone, and its seed was made already. Nothing was made: see playbooks/lightning_restore.yml."
             )
-        wait_for(lnd, ("NON_EXISTING",), 60)
+        # Whoever has it made asks again.
+        wait_for(lnd, ("NON_EXISTING",), 10)
         words = list(lnd.ask("GET", "/v1/genseed", macaroon=False)["cipher_seed_mnemonic"])
         if len(words) != WORDS:
             raise TroubleError(f"lnd has made a seed of {len(words)} words instead of {WORDS}. No wallet was made.")

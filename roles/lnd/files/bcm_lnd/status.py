@@ -6,10 +6,8 @@
 from __future__ import annotations
 
 import datetime
-import ssl
 import subprocess
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from . import seed
@@ -184,17 +182,10 @@ def outside(config: Config, copies: list[Copy]) -> bool:
     )
 
 
-def of_certificate(config: Config, now: float) -> Object:
-    try:
-        told: Any = ssl._ssl._test_decode_cert(str(Path(config.etc, "task/tls.cert")))  # type: ignore[attr-defined]
-        left = int((ssl.cert_time_to_seconds(told["notAfter"]) - now) / 86400)
-    except (OSError, ValueError, KeyError):
-        return part("lnd's certificate", "it cannot be read", "lightning.yml makes it anew.")
-    return part(
-        f"lnd's certificate ({left} days)",
-        f"it runs out in {left} days" if left < CERTIFICATE_DAYS else "",
-        "lightning.yml makes another one.",
-    )
+def of_certificate(expires: float, now: float) -> Object:
+    left = int((expires - now) / 86400)
+    cause = f"it runs out in {left} days" if left < CERTIFICATE_DAYS else ""
+    return part(f"lnd's certificate ({left} days)", cause, "lightning.yml makes another one.")
 
 
 def why_closed(config: Config, copier: Copier, verdict: Verdict, wanted: int | None) -> list[str]:

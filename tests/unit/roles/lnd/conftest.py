@@ -27,7 +27,7 @@ class FakeLnd:
     def __init__(self, config: Config) -> None:
         self.config, self.asked = config, list[tuple[str, str, Any]]()
         self.is_in, self.words = "NON_EXISTING", list(WORDS)
-        self.channels = 0
+        self.channels, self.expires = 0, None
         self.info: dict[str, Any] = {"block_hash": "a", "block_height": 1, "synced_to_chain": True}
         self.recovery: dict[str, Any] = {}
         self.pending: dict[str, Any] = {}

@@ -11,7 +11,7 @@ import subprocess
 from typing import Any
 
 import pytest
-from bcm_lnd import cli, macaroons, seed, status
+from bcm_lnd import cli, macaroons, seed
 from bcm_lnd.config import Config, TroubleError
 from bcm_lnd.fence import Said
 from bcm_lnd.guard import Guard
@@ -53,14 +53,13 @@ def status_digest(content: bytes) -> str:
 
 
 @pytest.fixture
-def around(config: Config, lnd: FakeLnd, places: FakePlaces, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Around:
+def around(config: Config, lnd: FakeLnd, places: FakePlaces, clock: Clock) -> Around:
     """An lnd that is well, whose seed its owner has."""
     config.wallet.parent.mkdir(parents=True)
     config.wallet.write_bytes(b"wallet")
     config.backup.write_bytes(b"channels")
     seed.confirmed_file(config).write_text("")
     lnd.is_in = "SERVER_ACTIVE"
-    monkeypatch.setattr(status, "of_certificate", lambda _config, _now: status.part("lnd's certificate"))
     return Around(config, lnd, places, clock)
 
 
@@ -81,6 +80,13 @@ def test_what_is_broken_is_named(around: Around) -> None:
     assert "wallet is locked" in around.broken()["lnd"]
     around.lnd.is_in, around.numbers = "SERVER_ACTIVE", [1, None, None]
     assert "1 of 3 who keep the fence" in around.broken()["lnd's fence"]
+
+
+def test_a_certificate_that_runs_out_is_named_in_time(around: Around) -> None:
+    around.lnd.expires = around.clock.now + 20 * 86400
+    assert around.broken() == {}
+    around.lnd.expires = around.clock.now + 13 * 86400 + 60
+    assert around.broken() == {"lnd's certificate": "it runs out in 13 days"}
 
 
 def test_blocks_are_proved_by_blocks(around: Around) -> None:
