@@ -107,6 +107,11 @@ def main(arguments: list[str]) -> int:
             return of_seed(config, rest)
         if command == "restore" and not rest:
             seed.terminal()
+            print(
+                f"lnd begins when the one that was here before can run no more: up to {(config.lease + fence.MARGIN) // 60 + 1} minutes after the restore was "
+                "prepared. Then the words are asked for.",
+                file=sys.stderr,
+            )
             source = seed.restore(config, Lnd(config), Places(config))
             print(
                 f"The wallet is made, with the channel backup of {source}. lnd now looks for the coins of the wallet and asks its peers to close the channels: "

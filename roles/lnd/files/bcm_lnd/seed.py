@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from . import scb
+from . import fence, scb
 from .config import Config, TroubleError, write
 from .rest import AnswerError, Lnd, SilentError
 
@@ -270,7 +270,8 @@ def restore(
             raise TroubleError(
                 "Nobody has prepared this volume for a seed that is brought back: playbooks/lightning_restore.yml does. Nothing was changed."
             )
-        wait_for(lnd, ("NON_EXISTING",), 60)
+        # As long as the lnd that was here before may still run, this one is held.
+        wait_for(lnd, ("NON_EXISTING",), config.lease + fence.MARGIN + 60)
         backup, source = scb.newest(config, places)
         words = ask_words(prompt)
         salt = os.urandom(16)
