@@ -16,7 +16,7 @@ short_description: One report of what the probes of all hosts found
 version_added: 0.1.0
 description:
   - Reads C(verify_result), the registered result of M(bcm.datacenter.probe), C(verify_node_result), that of
-    M(bcm.datacenter.bitcoin_node_info), C(verify_kafka_result) and C(verify_kafka_other_result), those of
+    M(bcm.datacenter.bitcoin_node_info), C(verify_lnd_result), that of C(bcm-lnd status), C(verify_kafka_result) and C(verify_kafka_other_result), those of
     M(bcm.datacenter.kafka_cluster_info), C(verify_kafka_groups_result), that of M(bcm.datacenter.kafka_group_info), and C(verify_logs_result), that of
     the command that reads logs, of each host, with C(verify_kafka_groups_asked) and C(verify_logs_asked). A host that could not be
     reached, or on which the module failed, is a part that does not work.
@@ -60,7 +60,7 @@ def parts_of(host: str, variables: Mapping[str, Any]) -> list[dict[str, Any]]:
         cause = "it was not looked at" if result is None else str(result.get("msg", "no reason was given"))
         itself = "the machine itself" if "endpoints" in variables.get("group_names", []) else "the instance itself"
         return [{"host": host, "part": itself, "works": False, "cause": cause, "hint": ""}]
-    others = [*nodes_of(variables), *tor_of(variables), *groups_of(variables)]
+    others = [*nodes_of(variables), *tor_of(variables), *lnd_of(variables), *groups_of(variables)]
     return [{"host": host, **part} for part in [*result["results"], *others]]
 
 
@@ -108,6 +108,20 @@ def tor_of(variables: Mapping[str, Any]) -> list[dict[str, Any]]:
         return [{"part": f"Tor ({tor['note']})", "works": True, "cause": "", "hint": ""}]
     far = f"{tor['bootstrapped']} %: " if tor["running"] and tor["bootstrapped"] < 100 else ""
     return [{"part": "Tor", "works": False, "cause": f"{far}{tor['cause']}", "hint": tor["hint"]}]
+
+
+def lnd_of(variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the parts that are the host's lnd, its fence, its seed and its channel backup, as its own guard sees them."""
+    found = variables.get("verify_lnd_result") or {}
+    if "rc" not in found:
+        return []
+    try:
+        told = json.loads(found.get("stdout") or "")
+        return [{key: one[key] for key in ("part", "works", "cause", "hint")} for one in told["parts"]]
+    except (ValueError, KeyError, TypeError):
+        cause = str(found.get("stderr") or found.get("msg") or "bcm-lnd gave no reason").strip()
+        hint = "lightning.yml sets it up; journalctl -u bcm-lnd-guard on this host says more."
+        return [{"part": "lnd", "works": False, "cause": cause, "hint": hint}]
 
 
 def kafka_of(hosts: list[str], hostvars: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:

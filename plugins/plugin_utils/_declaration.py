@@ -21,6 +21,7 @@ from . import (
     _alerts,
     _bitcoin_nodes,
     _chains,
+    _declaration_lightning,
     _declaration_rules,
     _declaration_tor,
     _floating,
@@ -49,6 +50,12 @@ _COMPANIONS = {
         "docker-images-prod.6aa30f8b08e16409b46e0173d6de2f56.r2.cloudflarestorage.com",
     ),
     "ghcr.io": ("pkg-containers.githubusercontent.com",),
+    # Releases, which it hands on, and the keys of those who sign lnd's, which are in its repository.
+    "github.com": (
+        "objects.githubusercontent.com",
+        "release-assets.githubusercontent.com",
+        "raw.githubusercontent.com",
+    ),
 }
 DOCKER_HUB = "https://registry-1.docker.io"
 
@@ -156,6 +163,7 @@ def expand(data: Mapping[str, Any], controller_python: str, folder: str = "") ->
         "kafka_nodes": [],
         "connect_nodes": [],
         "kafka_door_nodes": [],
+        "lightning_nodes": [],
     }
     hosts: dict[str, dict[str, Any]] = {}
     for endpoint in data["endpoints"]:
@@ -177,6 +185,7 @@ def expand(data: Mapping[str, Any], controller_python: str, folder: str = "") ->
             groups["app_hosts"] += group
         groups["kafka_nodes"] += _declaration_rules.kafka_hosts(data, name, group)
         groups["connect_nodes"] += group[: len(_kafka_stacks.worker_indexes(data["stacks"], name))]
+        groups["lightning_nodes"] += _declaration_lightning.hosts(data, name, group)
         if any((data["stacks"][stack] or {}).get("tier") == name for stack in _kafka_stacks.DOORS):
             groups["kafka_door_nodes"].append(group[0])
     return Site(_site_variables(data, networks, folder), groups, hosts)
@@ -448,6 +457,10 @@ def _volumes(data: Mapping[str, Any], tier_name: str, index: int) -> list[dict[s
     volumes = [dict(volume) for volume in data["tiers"][tier_name]["volumes"]]
     for node in _bitcoin_nodes.of_tier(data, tier_name):
         volumes.append({**node.volume, "size": node.volume_size(), "options": {}})
+    if _declaration_lightning.hosts(data, tier_name, [tier_name]):
+        size = data["stacks"]["lightning"]["volume_size"]
+        mark = dict(_declaration_lightning.MARK)
+        volumes.append({**_declaration_lightning.VOLUME, "size": size, "options": {}, "marks": mark})
     if (tier_name, index) == ("manager", 1):
         volumes.append({**_registry_volume(data), "options": {}})
     if _declaration_rules.kafka_hosts(data, tier_name, [index]):
@@ -486,7 +499,7 @@ def _stacks(data: Mapping[str, Any]) -> dict[str, Any]:
             "volume": dict(_kafka.VOLUME),
         }
         result |= _stacks_beside_kafka(data["stacks"])
-    return result
+    return _declaration_lightning.stacks(data, result)
 
 
 def _stacks_beside_kafka(stacks: Mapping[str, Any]) -> dict[str, Any]:
@@ -535,7 +548,11 @@ def _mirrors(data: Mapping[str, Any]) -> dict[str, Any]:
         "images": dict(mirrors["images"]),
         "registries": dict(mirrors["registries"]),
         "docker_hub": mirrors["registries"]["docker.io"],
-        "downloads": {"bitcoin": mirrors["downloads"]["bitcoin"] or makers, **_kafka_downloads(data)},
+        "downloads": {
+            "bitcoin": mirrors["downloads"]["bitcoin"] or makers,
+            **_kafka_downloads(data),
+            **_lightning_downloads(data),
+        },
     }
 
 
@@ -544,6 +561,13 @@ def _kafka_downloads(data: Mapping[str, Any]) -> dict[str, Any]:
     if not data["stacks"]["kafka"]["enabled"]:
         return {}
     return {"kafka": data["mirrors"]["downloads"]["kafka"] or _kafka.DOWNLOADS}
+
+
+def _lightning_downloads(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Nothing where there is no lnd."""
+    if not data["stacks"]["lightning"]:
+        return {}
+    return {"lnd": data["mirrors"]["downloads"]["lnd"] or _declaration_lightning.DOWNLOADS}
 
 
 def _egress(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from . import (
     _bitcoin_nodes,
     _chains,
     _declaration_beside_kafka,
+    _declaration_lightning,
     _declaration_tor,
     _kafka,
     _kafka_stacks,
@@ -44,7 +45,7 @@ NETWORK_SIZES = {"outside": (16, 24), "gateway": (12, 20), "cluster": (12, 20)}
 
 _RESERVED = (
     *("all", "ungrouped", "localhost", "endpoints", "instances", "app_hosts", "swarm_nodes", "kafka_nodes"),
-    *("connect_nodes", "kafka_door_nodes"),
+    *("connect_nodes", "kafka_door_nodes", "lightning_nodes"),
     *("lxd_leader", "lxd_candidates", "lxd_leading", "lxd_led", "lxd_silent"),
 )
 
@@ -65,6 +66,8 @@ def judge(data: Data, check: Check) -> None:
         _stack_places,
         _chain,
         _bitcoin,
+        _declaration_lightning.judge,
+        _lightning_signatures,
         _kafka_places,
         _kafka_stack,
         _alert_rules,
@@ -624,6 +627,11 @@ def _bitcoin_consumers(data: Data, node: _bitcoin_nodes.Node, check: Check) -> N
             )
 
 
+def _lightning_signatures(data: Data, check: Check) -> None:
+    if data["stacks"]["lightning"]:
+        _signatures(data["stacks"]["lightning"], _declaration_lightning.SIGNERS, ("stacks", "lightning"), check)
+
+
 def _signatures(stack: Data, known: int, path: KeyPath, check: Check) -> None:
     """No more must have signed than there are who can: those that STACK names, or else so many whom its role knows."""
     signers, wanted = stack["signers"], stack["signatures"]
@@ -793,6 +801,9 @@ def _volumes(data: Data, check: Check) -> None:
         for node in _bitcoin_nodes.of_tier(data, tier):
             owner = f"the node of {node.chain}" if node.instance else "the stack bitcoin"
             owners["path"][node.volume["path"]] = owners["name"][node.volume["name"]] = owner
+        if _declaration_lightning.hosts(data, tier, [tier]):
+            volume = _declaration_lightning.VOLUME
+            owners["path"][volume["path"]] = owners["name"][volume["name"]] = "the stack lightning"
         if kafka_hosts(data, tier, [1]):
             owners["path"][_kafka.VOLUME["path"]] = owners["name"][_kafka.VOLUME["name"]] = "the stack kafka"
         if _kafka_stacks.worker_indexes(data["stacks"], tier):
@@ -826,6 +837,8 @@ def _pool(data: Data, check: Check) -> None:
         wanted += settings["count"] * sum(
             _sizes.to_bytes(node.volume_size()) for node in _bitcoin_nodes.of_tier(data, tier)
         )
+        if _declaration_lightning.hosts(data, tier, [tier]):
+            wanted += settings["count"] * _sizes.to_bytes(data["stacks"]["lightning"]["volume_size"])
         kafka = kafka_hosts(data, tier, list(range(1, settings["count"] + 1)))
         of_kafka += len(kafka) * _sizes.to_bytes(data["stacks"]["kafka"]["volume_size"])
         workers = len(_kafka_stacks.worker_indexes(data["stacks"], tier))

@@ -13,7 +13,7 @@ from typing import Any
 
 from ansible_collections.bcm.datacenter.plugins.module_utils._sizes import GIB, MIB
 
-from . import _alerts, _bitcoin_network, _chains, _kafka, _kafka_stacks, _tor_keys
+from . import _alerts, _bitcoin_network, _chains, _kafka, _kafka_stacks, _lightning_keys, _tor_keys
 from ._declaration_file import KeyPath
 from ._declaration_kinds import Bool, Check, Choice, Int, Keys, Kind, ListOf, MapOf, Size, Text, Url
 
@@ -392,6 +392,13 @@ BITCOIN = Keys(
             ),
         ),
     },
+)
+
+LIGHTNING = _lightning_keys.lightning(
+    Text(
+        about="Tier on whose instances it runs, one lnd on each.", default="lightning", pattern=TIER, allows=TIER_ALLOWS
+    ),
+    SIGNER,
 )
 
 KAFKA_SIGNATURES = "How many of them must have signed; `null`: one, as its makers do."
@@ -919,6 +926,7 @@ SCHEMA = Keys(
             about="What runs on them.",
             fields={
                 "bitcoin": BITCOIN,
+                "lightning": LIGHTNING,
                 "kafka": KAFKA,
                 "connect": CONNECT,
                 "schema_registry": SCHEMA_REGISTRY,
@@ -928,8 +936,8 @@ SCHEMA = Keys(
         ),
         "versions": MapOf(
             about="Releases, by program, where a stack does not say.",
-            keys=(*_chains.IMPLEMENTATIONS, "kafka"),
-            key_allows=", ".join((*_chains.IMPLEMENTATIONS, "kafka")),
+            keys=(*_chains.IMPLEMENTATIONS, "kafka", "lnd"),
+            key_allows=", ".join((*_chains.IMPLEMENTATIONS, "kafka", "lnd")),
             item=Text(pattern=r"[0-9]+(\.[0-9]+)+([a-z0-9.-]*)", allows="a version, such as 30.2"),
         ),
         "mirrors": Keys(
@@ -969,6 +977,9 @@ SCHEMA = Keys(
                     fields={
                         "bitcoin": Url(about="For the stack `bitcoin`; `null`: its makers' server.", nullable=True),
                         "kafka": Url(about="For the stack `kafka`; `null`: its makers' archive.", nullable=True),
+                        "lnd": Url(
+                            about="For lnd of the stack `lightning`; `null`: its makers' server.", nullable=True
+                        ),
                     },
                 ),
             },

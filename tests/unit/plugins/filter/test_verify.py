@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from ansible_collections.bcm.datacenter.plugins.filter.verify_report import verify_report
@@ -190,3 +191,24 @@ def test_a_peer_by_another_network_is_a_fault() -> None:
         "verify_node": {"chain": ""},
     }
     assert node_parts(node) == [("Peers of bitcoind", False)]
+
+
+def test_lnd_is_said_to_be_what_its_guard_says() -> None:
+    parts = [
+        {"part": "lnd", "works": True, "cause": "", "hint": "", "more": 1},
+        {"part": "lnd's fence", "works": False, "cause": "nobody answers", "hint": "Look at the managers."},
+    ]
+    asked = {
+        "a": {"rc": 1, "stdout": json.dumps({"parts": parts}), "stderr": ""},
+        "b": {"rc": 1, "stdout": "", "stderr": "bcm-lnd-guard has written nothing for 90 s"},
+        "c": {"rc": 127, "msg": "No such file"},
+        "d": {"skipped": True},
+    }
+    hostvars = {host: {"verify_result": {"results": []}, "verify_lnd_result": found} for host, found in asked.items()}
+    report = verify_report(list(asked), hostvars, "home")
+    assert report["broken"] == [
+        "a: lnd's fence: nobody answers",
+        "b: lnd: bcm-lnd-guard has written nothing for 90 s",
+        "c: lnd: No such file",
+    ]
+    assert [part["part"] for part in report["parts"] if part["host"] == "a"] == ["lnd", "lnd's fence"]
