@@ -122,7 +122,7 @@ def _provision(lxc: Lxc, tarball: Path, onion: str) -> None:
 
 def cli(lxc: Lxc, *arguments: str) -> str:
     """`lncli` of somebody else's lnd."""
-    return lxc.exec(peers.NAME, *CLIENT, *arguments, timeout=300)
+    return lxc.hear(peers.NAME, *CLIENT, *arguments, timeout=300)
 
 
 def _info(lxc: Lxc) -> dict[str, Any] | None:
@@ -148,8 +148,8 @@ def _fund(lxc: Lxc) -> str:
     if balance(lxc) >= FUNDS * 10**8 // 10:
         return ""
     address = json.loads(cli(lxc, "newaddress", "p2wkh"))["address"]
-    node.cli(lxc, f"-rpcwallet={node.WALLET}", "sendtoaddress", address, str(FUNDS))
-    node.cli(lxc, "generatetodescriptor", "1", "raw(51)")
+    peers.world(lxc, f"-rpcwallet={node.WALLET}", "sendtoaddress", address, str(FUNDS))
+    peers.world(lxc, "generatetodescriptor", "1", "raw(51)")
     peers.wait(
         lambda: balance(lxc) >= FUNDS * 10**8 // 10, 120, "somebody else's lnd does not see the coins that it was sent"
     )

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from . import builder, node, tornet
 from .cache import Cache, content_key, file_sha256
-from .config import IMAGE_ALIAS, RECIPES, Config, LabError
+from .config import IMAGE_ALIAS, RECIPES, WORLD, Config, LabError
 from .host import machine_mirrors, package_list
 from .lxc import Lxc, overlay
 from .proc import write_atomic
@@ -189,7 +189,12 @@ def onions(lxc: Lxc) -> dict[str, str]:
 def cli(lxc: Lxc, name: str, *arguments: str) -> str:
     """`bitcoin-cli` of one of the two."""
     conf = (f"-conf=/etc/peers/{name}.conf", f"-datadir=/var/lib/bitcoin/{name}")
-    return lxc.exec(NAME, "/opt/bitcoin/bin/bitcoin-cli", *conf, *arguments, timeout=120)
+    return lxc.hear(NAME, "/opt/bitcoin/bin/bitcoin-cli", *conf, *arguments, timeout=120)
+
+
+def world(lxc: Lxc, *arguments: str) -> str:
+    """The same of the lab's own node, where the mining is."""
+    return lxc.hear(WORLD, *node.CLIENT, *arguments, timeout=120)
 
 
 def mine(lxc: Lxc) -> str:
@@ -197,17 +202,17 @@ def mine(lxc: Lxc) -> str:
     blocks = node.height(lxc) or 0
     missing = max(BLOCKS - blocks, 0)
     if not missing:
-        tip = json.loads(node.cli(lxc, "getblockheader", node.cli(lxc, "getbestblockhash").strip()))
+        tip = json.loads(world(lxc, "getblockheader", world(lxc, "getbestblockhash").strip()))
         missing = int(time.time() - tip["time"] > FRESH)
     if missing:
-        node.cli(lxc, "generatetodescriptor", str(missing), "raw(51)")
+        world(lxc, "generatetodescriptor", str(missing), "raw(51)")
     return f"mined {missing} blocks" if missing else ""
 
 
 def whole(lxc: Lxc) -> bool:
     """Whether both have all blocks, and a way to the other by its onion."""
     try:
-        best = node.cli(lxc, "getbestblockhash").strip()
+        best = world(lxc, "getbestblockhash").strip()
         for name in NODES:
             if cli(lxc, name, "getbestblockhash").strip() != best:
                 return False

@@ -16,8 +16,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from bus import Bus
+from lightning import HOST, Ours, Owner, Theirs, step
 from neighbour import all_but, somebody
-from standing import CHECKOUT, LXD_ENV, Site, declaration, node_answers, play, start, wait_for
+from standing import CHECKOUT, LXD_ENV, Site, declaration, lab, node_answers, play, start, wait_for
 
 
 @pytest.fixture(scope="session")
@@ -49,6 +50,30 @@ def bus(site: Site) -> Iterator[Bus]:
     found = Bus(site)
     yield found
     found.mend()
+
+
+@pytest.fixture(scope="session")
+def theirs() -> Theirs:
+    """An lnd that belongs to somebody else, beside Bitcoin nodes that do; all of them by onion alone."""
+    lab("lnd", "up", timeout=3600)
+    return Theirs()
+
+
+@pytest.fixture(scope="session")
+def ours(site: Site, theirs: Theirs) -> Ours:
+    """The site's lnd, in step with the chain that the other one is on."""
+    if HOST not in site.instances:
+        pytest.fail(f"site {site.name} has no {HOST}: its declaration has no lnd")
+    found = Ours(site)
+    wait_for("the site's lnd", found.info, 120, every=2)
+    step(found, theirs)
+    return found
+
+
+@pytest.fixture(scope="session")
+def owner() -> Owner:
+    """Whose money it is."""
+    return Owner()
 
 
 # A second site is about other things, and three brokers more would take the processors from them.

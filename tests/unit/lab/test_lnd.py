@@ -135,8 +135,9 @@ def test_bitcoind_is_told_a_hash_of_the_password() -> None:
     assert peers.rpcauth("password") != peers.rpcauth("password")
 
 
-def test_a_client_gets_its_arguments_as_they_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("BCM_LAB_DIR", str(tmp_path))
+def test_a_client_gets_its_arguments_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A short path, which nothing is written to.
+    monkeypatch.setenv("BCM_LAB_DIR", "/nonexistent/lab")
     asked: list[tuple[str, ...]] = []
     monkeypatch.setattr(lnd, "cli", lambda _lxc, *words: asked.append(words) or "{}\n")
     monkeypatch.setattr(peers, "cli", lambda _lxc, *words: asked.append(words) or "300\n")
