@@ -12,9 +12,9 @@ from typing import Any
 from . import builder, downloads, node, peers
 from .cache import Cache, content_key, file_sha256
 from .config import Config, LabError
-from .host import extra_certificates
+from .host import extra_certificates, install_packages
 from .lxc import Lxc
-from .proc import locked, write_atomic
+from .proc import locked, run, write_atomic
 from .signing import Signers
 from .sitevars import as_yaml
 
@@ -43,20 +43,47 @@ def build(lxc: Lxc) -> str:
         builder.clear_away(lxc, builder.LND_PREFIX)
         built, made = builder.lnd(Cache(config.cache), lxc, extra_certificates())
         known, did = downloads.offer_lnd(built, config.www, signers)
-        found = facts(config, known)
+        owner = ensure_owner(config)
+        found = facts(config, known, owner)
         text = HEAD + as_yaml(found) + "\n"
         if not variables(config).exists() or variables(config).read_text() != text:
             write_atomic(variables(config), text)
     return "; ".join(part for part in ("compiled in a builder" if made else "", did) if part)
 
 
-def facts(config: Config, known: dict[str, Any]) -> dict[str, Any]:
-    """In the declaration's own keys."""
+def facts(config: Config, known: dict[str, Any], owner: str) -> dict[str, Any]:
+    """In the declaration's own keys: what a site of this lab is told, and that it has an lnd, as long as the lab has one to give."""
     return {
         "mirrors": {"downloads": {"lnd": f"{config.downloads_url}/lnd"}},
         "versions": {"lnd": known["version"]},
-        "stacks": {"lightning": {"signers": known["signers"], "signatures": 2}},
+        "tiers": {"lightning": {"count": 1, "size": {"cpu": 2, "memory": "2GiB", "disk": "10GiB"}}},
+        "stacks": {
+            "lightning": {
+                "signers": known["signers"],
+                "signatures": 2,
+                "owner_key": owner,
+                "volume_size": "2GiB",
+                # A lab's tests do not wait for a quarter of an hour.
+                "fence_lease": 60,
+            }
+        },
     }
+
+
+def ensure_owner(config: Config) -> str:
+    """The public key of the person whose money it is. Only tests have use for the private one, which lies beside it."""
+    folder = config.directory / "owner"
+    key, public = folder / "age.key", folder / "age.pub"
+    install_packages("owner")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if not key.exists():
+        fresh = folder / ".age.key.new"
+        fresh.unlink(missing_ok=True)
+        run(["age-keygen", "--output", fresh])
+        fresh.rename(key)
+    if not public.exists():
+        write_atomic(public, run(["age-keygen", "-y", key]).stdout)
+    return public.read_text().strip()
 
 
 def lnd_conf(onion: str, password: str) -> str:

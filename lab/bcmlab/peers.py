@@ -20,6 +20,7 @@ from .config import IMAGE_ALIAS, RECIPES, WORLD, Config, LabError
 from .host import machine_mirrors, package_list
 from .lxc import Lxc, overlay
 from .proc import write_atomic
+from .sitevars import as_yaml
 
 Seen = TypeVar("Seen")
 
@@ -31,6 +32,10 @@ P2P = 18444
 LOCAL_P2P = {"one": 18501, "two": 18502}
 RPC = {"one": 18601, "two": 18602}
 ZMQ = {"rawblock": 28332, "rawtx": 28333}
+STATE = "peers-vars.yml"
+HEAD = """\
+# Written by lab/lab; do not edit. Other people's nodes on this lab's chain, in the keys of a site's declaration.
+"""
 LND_STATE = "lnd.json"
 CALLER = "/etc/peers/lnd-password"
 SOCKS = "127.0.0.1:9050"
@@ -240,9 +245,10 @@ def wait(looks: Callable[[], Seen | None], seconds: float, otherwise: str) -> Se
 
 
 def write(lxc: Lxc) -> str:
-    """Who they are, for tests and for whoever would connect to them."""
-    text = json.dumps({name: f"{onion}:{P2P}" for name, onion in onions(lxc).items() if name != "lnd"}, indent=2) + "\n"
-    file = lxc.config.directory / "peers.json"
+    """Who they are, in the keys of a site's declaration: a chain of one's own has nobody who would name them."""
+    addresses = [f"{onions(lxc)[f'bitcoin-{name}']}:{P2P}" for name in NODES]
+    text = HEAD + as_yaml({"stacks": {"bitcoin": {"addnode": addresses}}}) + "\n"
+    file = lxc.config.directory / STATE
     if file.exists() and file.read_text() == text:
         return ""
     write_atomic(file, text)
@@ -260,7 +266,7 @@ def down(lxc: Lxc) -> str:
 
 def remove(lxc: Lxc) -> str:
     """Remove them with their keys and their coins."""
-    for file in ("peers.json", LND_STATE):
+    for file in (STATE, LND_STATE):
         (lxc.config.directory / file).unlink(missing_ok=True)
     if lxc.instance(NAME) is None:
         return ""

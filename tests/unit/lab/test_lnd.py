@@ -95,10 +95,11 @@ def test_signatures_are_not_text(www: Path) -> None:
 
 
 def test_what_a_site_is_told(signers: Signers) -> None:
-    found = lnd.facts(Config(), {"version": VERSION, "signers": signers.described()})
+    found = lnd.facts(Config(), {"version": VERSION, "signers": signers.described()}, "age1owner")
     assert yaml.safe_load(lnd.HEAD + as_yaml(found)) == found
     assert found["mirrors"]["downloads"]["lnd"] == "http://198.18.0.10/lnd"
     assert found["versions"] == {"lnd": VERSION}
+    assert found["stacks"]["lightning"]["owner_key"] == "age1owner"
 
 
 @pytest.mark.parametrize("name", peers.NODES)
