@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from bus import Bus
 from lightning import HOST, Ours, Owner, Theirs, step
 from neighbour import all_but, somebody
-from standing import CHECKOUT, LXD_ENV, Site, declaration, lab, node_answers, play, start, wait_for
+from standing import CHECKOUT, LXD_ENV, Site, declaration, lab, node_answers, play, start, wait_for, without_lnd
 
 
 @pytest.fixture(scope="session")
@@ -76,7 +76,7 @@ def owner() -> Owner:
     return Owner()
 
 
-# A second site is about other things, and three brokers more would take the processors from them.
+# A second site is about other things, and three brokers more, or an lnd, would take the processors from them.
 WITHOUT_KAFKA = {"  kafka": "  kafka: {enabled: false}"}
 
 
@@ -84,7 +84,7 @@ WITHOUT_KAFKA = {"  kafka": "  kafka: {enabled: false}"}
 def other_site(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A second site on the same machine: no more of it than its fabric. Afterwards nothing of it is left."""
     small = {"name": "name: e2e-other", "pool": "pool: {size: 8GiB}", **WITHOUT_KAFKA}
-    inventory = declaration(tmp_path_factory.mktemp("other"), **small)
+    inventory = without_lnd(declaration(tmp_path_factory.mktemp("other"), **small))
     run = play("playbooks/fabric.yml", inventory=inventory)
     assert run.status == 0, run.text[-3000:]
     yield Site.read(inventory)
@@ -109,6 +109,7 @@ def declared(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         pool="pool: {size: 20GiB}",
         **{"    volume_size": "    volume_size: 5GiB\n    wallet: true", **WITHOUT_KAFKA},
     )
+    without_lnd(inventory)
     taken_away = ("playbooks/destroy.yml", "-e", "confirm=e2e-second", "-e", "data=true")
     # What a test run that was killed has left.
     before = play(*taken_away, inventory=inventory)
