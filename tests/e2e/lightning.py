@@ -292,12 +292,17 @@ def fund(lnd: Lnd, sat: int) -> None:
     wait_for(f"coins of {lnd.name}", lambda: lnd.confirmed() >= sat, PATIENCE)
 
 
-def active(one: Lnd, other: Lnd) -> bool:
-    """Whether a channel is active for both: it may be for one and not for the other yet."""
+def active(one: Lnd, other: Lnd, point: str = "") -> bool:
+    """Whether a channel, or that one, is active for both: it may be for one and not for the other yet."""
     try:
-        return bool(one.channels(other, "--active_only") and other.channels(one, "--active_only"))
+        both = [
+            {channel["channel_point"] for channel in lnd.channels(peer, "--active_only")}
+            for lnd, peer in ((one, other), (other, one))
+        ]
     except (AssertionError, ValueError):
         return False
+    found = both[0] & both[1]
+    return point in found if point else bool(found)
 
 
 def pays(one: Lnd, other: Lnd, sat: int = 1000) -> None:

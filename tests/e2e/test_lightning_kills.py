@@ -53,10 +53,10 @@ def test_a_run_that_is_killed_while_a_channel_opens_leaves_one_channel(
 
     again = site.play(CHANNELS, *declared)
     assert again.status == 0, again.text[-3000:]
-    assert len(existing(ours, theirs, name)) == 1
+    (opened,) = existing(ours, theirs, name)
     step(ours, theirs, blocks=6)
-    wait_for("the channel that was ordered twice", lambda: active(ours, theirs), PATIENCE, every=2)
-    assert len(existing(ours, theirs, name)) == 1
+    wait_for("the channel that was ordered twice", lambda: active(ours, theirs, opened), PATIENCE, every=2)
+    assert existing(ours, theirs, name) == [opened]
     third = site.play(CHANNELS, *declared)
     assert third.status == 0, third.text[-3000:]
     assert not third.changed
