@@ -29,6 +29,7 @@ from lightning import (
     eventually,
     fund,
     mine,
+    pays,
     seed_of,
     step,
 )
@@ -146,8 +147,7 @@ def test_the_second_run_changes_nothing(site: Site, declared: tuple[str, ...]) -
 
 def test_payments_each_way(ours: Ours, theirs: Theirs, record_property: Callable[[str, object], None]) -> None:
     # So that the other side has something to pay with.
-    first = ours.pay(theirs.invoice(CAPACITY // 4))
-    assert first["status"] == "SUCCEEDED", first
+    pays(ours, theirs, CAPACITY // 4)
     wait_for("the channel without payments under way", eventually(lambda: settled(ours, theirs)), 60)
     (before,) = theirs.channels(ours)
     took = []
