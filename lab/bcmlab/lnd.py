@@ -44,15 +44,21 @@ def build(lxc: Lxc) -> str:
         built, made = builder.lnd(Cache(config.cache), lxc, extra_certificates())
         known, did = downloads.offer_lnd(built, config.www, signers)
         owner = ensure_owner(config)
-        found = facts(config, known, owner)
+        file = config.directory / peers.FRIEND_STATE
+        friend = json.loads(file.read_text()) if file.exists() else None
+        found = facts(config, known, owner, friend)
         text = HEAD + as_yaml(found) + "\n"
         if not variables(config).exists() or variables(config).read_text() != text:
             write_atomic(variables(config), text)
     return "; ".join(part for part in ("compiled in a builder" if made else "", did) if part)
 
 
-def facts(config: Config, known: dict[str, Any], owner: str) -> dict[str, Any]:
-    """In the declaration's own keys: what a site of this lab is told, and that it has an lnd, as long as the lab has one to give."""
+def facts(config: Config, known: dict[str, Any], owner: str, friend: dict[str, str] | None) -> dict[str, Any]:
+    """In the declaration's own keys: what a site of this lab is told, and that it has an lnd, as long as the lab has one to give.
+
+    A friend keeps a copy of the channel backup: the site's own all lie on this one machine.
+    """
+    places = [{"name": "friend", "url": f"{friend['url']}/lightning-1.backup", "ca": friend["ca"]}] if friend else []
     return {
         "mirrors": {"downloads": {"lnd": f"{config.downloads_url}/lnd"}},
         "versions": {"lnd": known["version"]},
@@ -65,6 +71,7 @@ def facts(config: Config, known: dict[str, Any], owner: str) -> dict[str, Any]:
                 "volume_size": "2GiB",
                 # A lab's tests do not wait for a quarter of an hour.
                 "fence_lease": 60,
+                "backup_places": places,
             }
         },
     }

@@ -37,6 +37,8 @@ HEAD = """\
 # Written by lab/lab; do not edit. Other people's nodes on this lab's chain, in the keys of a site's declaration.
 """
 LND_STATE = "lnd.json"
+FRIEND_STATE = "friend.json"
+FRIEND_CA = "friend-ca.pem"
 CALLER = "/etc/peers/lnd-password"
 SOCKS = "127.0.0.1:9050"
 BLOCKS = 300
@@ -50,8 +52,11 @@ def address_of(config: Config) -> str:
 
 
 def torrc() -> str:
-    """Onions of both nodes, and of the lnd that stands beside the second one."""
-    onions = {f"bitcoin-{name}": (P2P, LOCAL_P2P[name]) for name in NODES} | {"lnd": (9735, 9735)}
+    """Onions of both nodes, of the lnd that stands beside the second one, and of a friend who keeps copies of channel backups."""
+    onions = {f"bitcoin-{name}": (P2P, LOCAL_P2P[name]) for name in NODES} | {
+        "lnd": (9735, 9735),
+        "friend": (443, 8443),
+    }
     lines = [
         "DataDirectory /var/lib/peers-tor",
         f"SocksPort {SOCKS} IsolateSOCKSAuth",
@@ -169,13 +174,15 @@ def _provision(lxc: Lxc, tarball: Path) -> None:
     auth = rpcauth(lxc.read(NAME, "cat", CALLER).strip())
     conf = {f"/etc/peers/{name}.conf": (bitcoin_conf(lxc.config, name, onions, auth).encode(), 0o644) for name in NODES}
     lxc.push_tree(NAME, conf)
-    lxc.exec(NAME, "systemctl", "enable", "-q", *(f"bitcoind@{name}" for name in NODES))
+    lxc.exec(NAME, "/usr/local/lib/peers/make-friend", onions["friend"])
+    lxc.exec(NAME, "systemctl", "enable", "-q", "peers-friend", *(f"bitcoind@{name}" for name in NODES))
+    lxc.exec(NAME, "systemctl", "restart", "peers-friend")
     lxc.exec(NAME, "systemctl", "restart", *(f"bitcoind@{name}" for name in NODES), timeout=180)
 
 
 def _onions(lxc: Lxc) -> dict[str, str]:
     """Their addresses; none before all are there."""
-    names = [*(f"bitcoin-{name}" for name in NODES), "lnd"]
+    names = [*(f"bitcoin-{name}" for name in NODES), "lnd", "friend"]
     try:
         said = lxc.read(NAME, "cat", *(f"/var/lib/peers-tor/{name}/hostname" for name in names)).split()
     except LabError:
@@ -248,11 +255,19 @@ def write(lxc: Lxc) -> str:
     """Who they are, in the keys of a site's declaration: a chain of one's own has nobody who would name them."""
     addresses = [f"{onions(lxc)[f'bitcoin-{name}']}:{P2P}" for name in NODES]
     text = HEAD + as_yaml({"stacks": {"bitcoin": {"addnode": addresses}}}) + "\n"
-    file = lxc.config.directory / STATE
-    if file.exists() and file.read_text() == text:
-        return ""
-    write_atomic(file, text)
-    return f"wrote {file}"
+    authority = lxc.read(NAME, "cat", "/etc/peers/friend-ca.pem")
+    friend = (
+        json.dumps({"url": f"https://{onions(lxc)['friend']}", "ca": str(lxc.config.directory / FRIEND_CA)}, indent=2)
+        + "\n"
+    )
+    files = {STATE: text, FRIEND_STATE: friend, FRIEND_CA: authority}
+    wrote = []
+    for name, content in files.items():
+        file = lxc.config.directory / name
+        if not file.exists() or file.read_text() != content:
+            write_atomic(file, content)
+            wrote.append(str(file))
+    return f"wrote {', '.join(wrote)}" if wrote else ""
 
 
 def down(lxc: Lxc) -> str:
@@ -266,7 +281,7 @@ def down(lxc: Lxc) -> str:
 
 def remove(lxc: Lxc) -> str:
     """Remove them with their keys and their coins."""
-    for file in (STATE, LND_STATE):
+    for file in (STATE, LND_STATE, FRIEND_STATE, FRIEND_CA):
         (lxc.config.directory / file).unlink(missing_ok=True)
     if lxc.instance(NAME) is None:
         return ""
@@ -281,7 +296,7 @@ def status(lxc: Lxc) -> dict[str, Any]:
     running = state == "Running"
     nodes = {}
     for name, onion in (_onions(lxc) if running else {}).items():
-        if name == "lnd":
+        if not name.startswith("bitcoin-"):
             continue
         short = name.removeprefix("bitcoin-")
         try:

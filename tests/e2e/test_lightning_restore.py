@@ -92,8 +92,8 @@ def test_an_empty_volume_beside_a_seed_that_exists_is_refused(site: Site, ours: 
 
 
 @pytest.mark.usefixtures("lost")
-def test_it_is_restored_only_by_who_says_that_the_old_one_never_runs_again(site: Site) -> None:
-    run = site.play("playbooks/lightning_restore.yml")
+def test_it_is_restored_only_by_who_says_that_the_old_one_never_runs_again(site: Site, ours: Ours) -> None:
+    run = site.play("playbooks/lightning_restore.yml", "-e", f"node={ours.host}")
     assert run.status != 0
     assert "never runs again" in run.text
 
@@ -102,7 +102,7 @@ def test_it_is_restored_only_by_who_says_that_the_old_one_never_runs_again(site:
 def test_seed_and_channel_backup_bring_the_money_back(
     site: Site, ours: Ours, theirs: Theirs, before: dict[str, object], words: list[str]
 ) -> None:
-    sentence = json.dumps({"lnd_restore_confirm": SENTENCE.format(ours.host)})
+    sentence = json.dumps({"node": ours.host, "confirm": SENTENCE.format(ours.host)})
     run = site.play("playbooks/lightning_restore.yml", "-e", sentence)
     assert run.status == 0, run.text[-3000:]
     terminal = Terminal(site, ours.host, "bcm-lnd", "restore")

@@ -95,11 +95,19 @@ def test_signatures_are_not_text(www: Path) -> None:
 
 
 def test_what_a_site_is_told(signers: Signers) -> None:
-    found = lnd.facts(Config(), {"version": VERSION, "signers": signers.described()}, "age1owner")
+    found = lnd.facts(Config(), {"version": VERSION, "signers": signers.described()}, "age1owner", None)
     assert yaml.safe_load(lnd.HEAD + as_yaml(found)) == found
     assert found["mirrors"]["downloads"]["lnd"] == "http://198.18.0.10/lnd"
     assert found["versions"] == {"lnd": VERSION}
     assert found["stacks"]["lightning"]["owner_key"] == "age1owner"
+    assert found["stacks"]["lightning"]["backup_places"] == []
+
+
+def test_a_friend_keeps_a_copy_elsewhere(signers: Signers) -> None:
+    friend = {"url": f"https://{ONIONS['lnd']}", "ca": "/lab/friend-ca.pem"}
+    found = lnd.facts(Config(), {"version": VERSION, "signers": signers.described()}, "age1owner", friend)
+    (place,) = found["stacks"]["lightning"]["backup_places"]
+    assert place == {"name": "friend", "url": f"https://{ONIONS['lnd']}/lightning-1.backup", "ca": "/lab/friend-ca.pem"}
 
 
 @pytest.mark.parametrize("name", peers.NODES)
@@ -125,7 +133,7 @@ def test_nothing_of_lnd_but_its_onion_leads_outside() -> None:
 
 def test_each_onion_leads_to_the_port_of_its_own() -> None:
     ports = re.findall(r"^HiddenServicePort (\d+) 127\.0\.0\.1:(\d+)$", peers.torrc(), re.MULTILINE)
-    assert ports == [("18444", "18501"), ("18444", "18502"), ("9735", "9735")]
+    assert ports == [("18444", "18501"), ("18444", "18502"), ("9735", "9735"), ("443", "8443")]
 
 
 def test_bitcoind_is_told_a_hash_of_the_password() -> None:
