@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -33,10 +34,12 @@ from lightning import (
     seed_of,
     step,
 )
-from standing import Site, wait_for
+from standing import Site, lab, wait_for
 
 PAYMENTS = 10 if "BCM_BRIEF" in os.environ else 100
 CAPACITY = 2_000_000
+# Where the container with nodes of other people is.
+PEERS = "198.18.0.9"
 NAME = "to-somebody-else"
 
 
@@ -49,6 +52,33 @@ def wrong(words: list[str]) -> list[str]:
 @pytest.fixture(scope="module")
 def words(ours: Ours, owner: Owner) -> list[str]:
     return seed_of(ours, owner)
+
+
+# -- the lab's internet ------------------------------------------------------------------------------------------------
+
+
+def test_nodes_of_other_people_are_reached_by_onion_alone(theirs: Theirs) -> None:
+    """Where their container is, nothing answers in clear; each has the other one by its onion, and all the blocks."""
+    answering = [
+        port
+        for port in (22, 443, 8080, 8443, 9735, 10009, 18444, 18501, 18502, 18601, 18602, 28332)
+        if opens(PEERS, port)
+    ]
+    assert answering == []
+    told = json.loads(lab("peers", "status", "--json"))
+    assert told["up"]
+    assert all(".onion:" in node["address"] and node["height"] >= 300 for node in told["nodes"].values())
+    assert len(told["nodes"]) == 2
+    (address,) = [uri.partition("@")[2] for uri in theirs.ask("getinfo")["uris"]]
+    assert address.partition(":")[0].endswith(".onion")
+
+
+def opens(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=3):
+            return True
+    except OSError:
+        return False
 
 
 # -- the seed ----------------------------------------------------------------------------------------------------------
