@@ -279,3 +279,8 @@ def test_lnds_user_of_bitcoind_may_ask_and_not_stop(ours: Ours) -> None:
     assert calls(ours, "getblockchaininfo") == 200
     assert calls(ours, "stop") == 403
     assert calls(ours, "getblockchaininfo") == 200
+    # And somebody is told: a version of lnd that calls what it may not would not be noticed otherwise.
+    told = ours.site.tier("manager")[-1]
+    wait_for(
+        "the alert", lambda: "bitcoin-rpc-refused/" in ours.site.run(told, "bcm-alerts", "open", "--json").stdout, 30
+    )
