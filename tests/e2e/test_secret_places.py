@@ -194,7 +194,8 @@ def test_no_packet(seen: dict[str, Any]) -> None:
 
 @pytest.mark.usefixtures("seen")
 def test_nothing_that_ansible_says(needles: Needles, seen: dict[str, Any]) -> None:
-    assert all("ESTABLISH" in text.decode() or "EXEC" in text.decode() for text in seen["ansible"].values())
+    # With less than -vv it does not say where a task stands.
+    assert all(b"task path: " in text for text in seen["ansible"].values())
     others = {one for one in within_texts(needles, seen["ansible"]) if one[0] != CANARY}
     assert not others, said(others)
 
