@@ -231,11 +231,12 @@ def others(config: Config, options: argparse.Namespace, arguments: list[str]) ->
         say(json.dumps(answer, indent=2) if options.json else part.tell(answer))
         return 0 if answer["up"] else 1
     require_root()
+    if options.command == "lnd" and options.verb in ("build", "up"):
+        # It has a lock of its own, and takes minutes: what else is done with the lab and its Tor network goes on meanwhile.
+        say(f"lnd's release: {lnd.build(lxc) or 'is there'}")
+        if options.verb == "build":
+            return 0
     did = getattr(part, options.verb)
-    if options.verb == "build":
-        # It has a lock of its own, and takes minutes: what else is done with the lab goes on meanwhile.
-        say(f"lnd: {did(lxc) or 'is there'}")
-        return 0
     with locked(config.directory / ".tor.lock", "the Tor network"):
         say(f"{options.command}: {did(lxc) or 'nothing to do'}")
     return 0
