@@ -11,28 +11,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from . import _addresses
+from . import _addresses, _bitcoin_network, _bitcoin_nodes
 from ._declaration_kinds import Check, suggestion
 
 Data = Mapping[str, Any]
 
 PORT = 9050
-# Whose stacks hold Bitcoin or talk of it, by how their names begin. Each says by `network` whether it goes out by Tor.
-STACKS = ("bitcoin", "lightning")
-CLEAR = "clear"
 # The network that tiers which go out by Tor have a leg on, and other apps have not.
 LEG = "gateway"
 _PORTS = {"http": 80, "https": 443}
 
 
 def stacks_through_tor(data: Data) -> list[str]:
-    """Return the tiers of stacks that go through Tor, each once."""
-    tiers: dict[str, None] = {}
-    for name, stack in data["stacks"].items():
-        if not name.startswith(STACKS) or not isinstance(stack, Mapping) or not stack.get("tier"):
-            continue
-        if stack.get("enabled") is not False and stack.get("network") != CLEAR:
-            tiers[stack["tier"]] = None
+    """Return the tiers of stacks that go through Tor, each once: those of nodes that meet their peers by it, and that of lnd."""
+    tiers = dict.fromkeys(
+        node.tier for node in _bitcoin_nodes.nodes(data) if node.declared["network"] != _bitcoin_network.CLEAR
+    )
+    if data["stacks"]["lightning"]:
+        tiers[str(data["stacks"]["lightning"]["tier"])] = None
     return list(tiers)
 
 

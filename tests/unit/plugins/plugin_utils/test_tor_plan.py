@@ -113,12 +113,14 @@ def test_who_may_be_a_client(client: str) -> None:
     assert _tor_plan.findings({**ASKED, "clients": [client]}) == []
 
 
-def declared(**stacks: Any) -> dict[str, Any]:
+def declared(bitcoin: dict[str, Any] | None = None, **stacks: Any) -> dict[str, Any]:
+    node = {"tier": "bitcoin", "network": "onion", "chains": {}, **bitcoin} if bitcoin is not None else None
     return {
+        "chain": "regtest",
         "tor": {"enabled": None, "tiers": []},
         "egress": {"through_tor": []},
         "tiers": {name: {"block": None} for name in ("proxyhost", "manager", "bitcoin", "lightning", "web")},
-        "stacks": stacks,
+        "stacks": {"bitcoin": node, "lightning": None, **stacks},
     }
 
 
@@ -126,7 +128,7 @@ def test_a_stack_in_the_clear_needs_no_tor() -> None:
     node = {"tier": "bitcoin", "network": "clear"}
     assert not _declaration_tor.is_there(declared(bitcoin=node))
     assert _declaration_tor.networks_of(declared(bitcoin=node), "bitcoin", ("cluster",)) == ("cluster",)
-    for network in ("onion", "onion_and_clear_through_tor", None):
+    for network in ("onion", "onion_and_clear_through_tor"):
         data = declared(bitcoin={**node, "network": network})
         assert _declaration_tor.tiers(data) == ["bitcoin"]
         assert _declaration_tor.networks_of(data, "bitcoin", ("cluster",)) == ("gateway", "cluster")
@@ -134,15 +136,18 @@ def test_a_stack_in_the_clear_needs_no_tor() -> None:
 
 
 def test_each_chain_and_lightning_count() -> None:
-    data = declared(
-        bitcoin=None, bitcoin_signet={"tier": "bitcoin"}, lightning={"tier": "lightning"}, kafka={"tier": "web"}
-    )
+    signet = {"tier": "web", "network": "onion"}
+    data = declared({"network": "clear", "chains": {"signet": signet}}, kafka={"tier": "manager"})
+    assert _declaration_tor.tiers(data) == ["web"]
+    signet["network"] = "clear"
+    assert _declaration_tor.tiers(data) == []
+    data = declared({"chains": {"signet": {**signet, "tier": None}}}, lightning={"tier": "lightning"})
     assert _declaration_tor.tiers(data) == ["bitcoin", "lightning"]
     assert _declaration_tor.confined(data, "10.9.16.0/20") == ["10.9.18.0/24", "10.9.19.0/24"]
 
 
 def test_managers_stay_what_they_are() -> None:
-    data = declared(bitcoin={"tier": "bitcoin"})
+    data = declared({})
     data["tor"]["tiers"] = ["manager"]
     assert _declaration_tor.confined(data, "10.9.16.0/20") == ["10.9.18.0/24"]
     assert _declaration_tor.networks_of(data, "manager", ("gateway", "cluster")) == ("gateway", "cluster")
