@@ -83,7 +83,7 @@ EXAMPLES = r"""
 - name: A macaroon for who makes invoices, and sees nothing else
   bcm.datacenter.lnd_macaroon:
     ca_path: /etc/bcm/lnd/ca.pem
-    macaroon_path: /srv/lnd/data/chain/bitcoin/mainnet/admin.macaroon
+    macaroon_path: /srv/lnd/data/data/chain/bitcoin/mainnet/admin.macaroon
     path: /etc/shop/invoices.macaroon
     owner: shop
     root_key_id: 101
@@ -96,7 +96,7 @@ EXAMPLES = r"""
 - name: The shop is closed
   bcm.datacenter.lnd_macaroon:
     ca_path: /etc/bcm/lnd/ca.pem
-    macaroon_path: /srv/lnd/data/chain/bitcoin/mainnet/admin.macaroon
+    macaroon_path: /srv/lnd/data/data/chain/bitcoin/mainnet/admin.macaroon
     path: /etc/shop/invoices.macaroon
     root_key_id: 101
     state: absent

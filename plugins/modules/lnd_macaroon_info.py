@@ -31,7 +31,7 @@ EXAMPLES = r"""
 - name: See what the shop may do
   bcm.datacenter.lnd_macaroon_info:
     ca_path: /etc/bcm/lnd/ca.pem
-    macaroon_path: /srv/lnd/data/chain/bitcoin/mainnet/admin.macaroon
+    macaroon_path: /srv/lnd/data/data/chain/bitcoin/mainnet/admin.macaroon
     paths:
       - /etc/shop/invoices.macaroon
   register: macaroons

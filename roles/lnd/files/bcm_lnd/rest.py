@@ -178,7 +178,7 @@ class Lnd:
 
 def context_of_keepers(config: Config) -> ssl.SSLContext:
     """For those who only talk to whom the site has signed for it."""
-    context = ssl.create_default_context(cafile=f"{config.etc}/keeper-ca.pem")
+    context = ssl.create_default_context(cafile=f"{config.etc}/ca.pem")
     context.load_cert_chain(f"{config.etc}/keeper.pem")
     return context
 
