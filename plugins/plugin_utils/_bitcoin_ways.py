@@ -129,8 +129,9 @@ def onions(
                             "target_port": node["ports"]["onion"],
                         }
                     ],
-                    # Peers are strangers.
+                    # Peers are strangers, and are meant to come.
                     "client_authorisation": False,
+                    "public": True,
                     "clients": [],
                 }
             )

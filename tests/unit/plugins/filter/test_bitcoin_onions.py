@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.bcm.datacenter.plugins.filter.bitcoin_onions import bitcoin_onions
+from ansible_collections.bcm.datacenter.plugins.filter.onion_findings import onion_findings
 from ansible_collections.bcm.datacenter.plugins.plugin_utils._chains import chain_ports
 
 GROUPS = {"tier_proxyhost": ["proxyhost-1", "proxyhost-2"], "tier_bitcoin": ["bitcoin-1"]}
@@ -30,6 +31,9 @@ def test_each_node_has_one_of_its_own_and_nobody_but_the_proxyhosts_comes_to_its
         ("bitcoin-bitcoin-1-signet", [{"virtual": 38333, "target_host": "10.64.18.1", "target_port": 38334}]),
     ]
     assert not any(one["client_authorisation"] for one in found["services"])
+    # As the role that serves them wants them, without a warning.
+    assert all(one["public"] for one in found["services"])
+    assert onion_findings(found["services"]) == []
     sources = ["10.64.16.1", "10.64.16.2"]
     assert found["published"] == {
         "bitcoin-1": [{"port": 8334, "sources": sources}, {"port": 38334, "sources": sources}]
