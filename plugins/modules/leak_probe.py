@@ -206,7 +206,7 @@ def main() -> None:
     deadline = time.monotonic() + module.params["time_limit"] - 5
     cells = [{**cell, "name": cell["name_asked"]} for cell in module.params["cells"]]
     own = {*module.params["own"], *_leak_probe.own_addresses()}
-    begun = []
+    begun: list[tuple[str, int, int]] = []
     inside, trouble = containers(module) if module.params["containers"] else ([], "")
     for container in inside:
         resolv_conf = Path(f"/proc/{container['pid']}/root/etc/resolv.conf")
