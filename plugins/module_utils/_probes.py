@@ -25,7 +25,13 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
-from ansible_collections.bcm.datacenter.plugins.module_utils import _leak_probe, _onion_service, _sizes, _tor, _tor_system
+from ansible_collections.bcm.datacenter.plugins.module_utils import (
+    _leak_probe,
+    _onion_service,
+    _sizes,
+    _tor,
+    _tor_system,
+)
 
 TIMEOUT_S = 10
 
