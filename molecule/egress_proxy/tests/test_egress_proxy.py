@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 from standing import Run, wait_for
@@ -98,6 +100,45 @@ def test_nothing_else_is(answers: Callable[..., dict[str, int]], lab: dict[str, 
         f"GET http://{PROXY}:3128/squid-internal-mgr/menu",
     )
     assert {request: status for request, status in found.items() if status != REFUSED} == {}
+
+
+def questions(gateway: Host) -> int:
+    """How many packets Squid has sent to a name server since this was asked first."""
+    chain = "chain inet scenario questions"
+    if gateway.run(f"nft list {chain}").rc != 0:
+        rules = "type filter hook output priority -10; meta skuid proxy meta l4proto { tcp, udp } th dport 53 counter"
+        gateway.check_output("nft %s", f"add table inet scenario; add {chain} {{ {rules}; }}")
+    found = re.search(r"counter packets (\d+)", gateway.check_output(f"nft list {chain}"))
+    assert found
+    return int(found[1])
+
+
+def test_a_name_that_is_not_declared_is_not_even_looked_up(
+    instance: Callable[[str], Host], gateway: Host, client: Host, lab: dict[str, Any]
+) -> None:
+    """A name server outside would be told whatever somebody puts into a name."""
+    confined = instance("egress-confined")
+    ports = [
+        urlsplit(lab["mirrors"]["downloads"]["bitcoin"]).port,
+        urlsplit(lab["mirrors"]["registries"]["docker.io"]).port,
+    ]
+    # One of them ends in digits, and is no address all the same.
+    asked = [
+        f"{how}{number}.secret.{top}{where}"
+        for number, (how, where) in enumerate(
+            [("GET http://", "/"), ("CONNECT ", ":443"), *(("GET http://", f":{port or 80}/") for port in ports)]
+        )
+        for top in ("example", "1")
+    ]
+    before = questions(gateway)
+    assert set(ask_from(client, *asked).values()) == {REFUSED}
+    # What may be looked up for others is not for these.
+    own = [f"GET http://{uuid4()}.declared.example/", "GET http://inside.example/"]
+    assert set(ask_from(confined, *asked, *own).values()) == {REFUSED}
+    assert questions(gateway) == before
+    # It would have been seen.
+    assert ask_from(client, own[0])[own[0]] != REFUSED
+    assert questions(gateway) > before
 
 
 def test_a_package_comes_from_the_cache_the_second_time(gateway: Host, client: Host) -> None:
