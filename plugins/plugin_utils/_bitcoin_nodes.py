@@ -21,8 +21,9 @@ FURTHER_MEMORY = "1GiB"
 # What the first one leaves to the system and to Docker, as its role does.
 RESERVE = "512MiB"
 
-# By whom lnd is known to the nodes.
+# By whom lnd is known to the nodes, and what it gets of the memory of instances that it shares with one.
 LIGHTNING = "lnd"
+LIGHTNING_MEMORY = "1GiB"
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,12 @@ def of_tier(data: Mapping[str, Any], tier: str) -> list[Node]:
     return [node for node in nodes(data) if node.tier == tier]
 
 
+def beside_lightning(data: Mapping[str, Any], tier: str) -> bool:
+    """Return whether an lnd is on the instances of TIER, too."""
+    lightning = data["stacks"].get("lightning")
+    return bool(lightning and lightning["tier"] == tier)
+
+
 def memory(data: Mapping[str, Any], node: Node) -> tuple[str, str]:
     """Return what NODE may have of an instance's memory, and what of that it leaves to the system."""
     others = [other for other in of_tier(data, node.tier) if other.instance != node.instance]
@@ -98,6 +105,8 @@ def memory(data: Mapping[str, Any], node: Node) -> tuple[str, str]:
         return FURTHER_MEMORY, "0B"
     whole = _sizes.to_bytes(data["tiers"][node.tier]["size"]["memory"])
     taken = sum(_sizes.to_bytes(other.declared["memory"] or FURTHER_MEMORY) for other in others)
+    if beside_lightning(data, node.tier):
+        taken += _sizes.to_bytes(LIGHTNING_MEMORY)
     return (
         _sizes.to_text(max(0, whole - taken)) if taken else str(data["tiers"][node.tier]["size"]["memory"])
     ), RESERVE

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from . import _lnd_plan, _lnd_versions
+from . import _bitcoin_nodes, _lnd_plan, _lnd_versions
 from ._declaration_file import KeyPath
 from ._declaration_kinds import Check
 
@@ -109,6 +109,14 @@ def user(data: Data) -> list[dict[str, Any]]:
     return [{"name": USER, "methods": list(_lnd_versions.release(version(data)).methods)}]
 
 
+def memory(data: Data) -> dict[str, str]:
+    """Return what lnd may have of an instance's memory, and what of that it leaves to the system."""
+    tier = data["stacks"]["lightning"]["tier"]
+    if _bitcoin_nodes.of_tier(data, tier):
+        return {"memory": _bitcoin_nodes.LIGHTNING_MEMORY, "memory_reserve": "0B"}
+    return {"memory": str(data["tiers"][tier]["size"]["memory"]), "memory_reserve": _bitcoin_nodes.RESERVE}
+
+
 def stacks(data: Data, result: dict[str, Any]) -> dict[str, Any]:
     """Return RESULT, the stacks in the words of the playbooks, with this one, and with its user in bitcoind."""
     lightning = data["stacks"]["lightning"]
@@ -121,4 +129,5 @@ def stacks(data: Data, result: dict[str, Any]) -> dict[str, Any]:
             {**node, "rpc_users": [*node["rpc_users"], *user(data)]} if node.get("backs_lightning") else node
             for node in bitcoin["nodes"]
         ]
-    return {**result, "bitcoin": bitcoin, "lightning": {**lightning, "version": version(data), "volume": dict(VOLUME)}}
+    own = {**lightning, "version": version(data), "volume": dict(VOLUME), **memory(data)}
+    return {**result, "bitcoin": bitcoin, "lightning": own}

@@ -548,16 +548,19 @@ def _bitcoin_memory(data: Data, node: _bitcoin_nodes.Node, check: Check) -> None
     whole = _sizes.to_bytes(tier["size"]["memory"]) // _sizes.MIB
     taken = [_sizes.to_bytes(_bitcoin_nodes.memory(data, other)[0]) // _sizes.MIB for other in beside]
     reserve = _sizes.to_bytes(_bitcoin_nodes.RESERVE) // _sizes.MIB
-    if len(beside) > 1 or declared["memory"]:
+    lnd = _sizes.to_bytes(_bitcoin_nodes.LIGHTNING_MEMORY) // _sizes.MIB
+    lnd *= _bitcoin_nodes.beside_lightning(data, node.tier)
+    if len(beside) > 1 or declared["memory"] or lnd:
         least = _bitcoin_nodes.least_memory(data, node)
         mine = taken[beside.index(node)]
         # Where the first one is not told, it has what the others leave, and the system has its part of that.
-        beyond = sum(taken) + (reserve if beside[0].declared["memory"] else 0) > whole
+        beyond = sum(taken) + lnd + (reserve if beside[0].declared["memory"] else 0) > whole
+        sharing = [*(other.chain for other in beside), *(["lnd"] if lnd else [])]
         if beyond or mine < least:
             check.refuse(
                 (*path, "memory"),
                 declared["memory"],
-                f"an instance of its tier has {whole} MiB of memory for {' and '.join(other.chain for other in beside)}, and {reserve} MiB are the system's",
+                f"an instance of its tier has {whole} MiB of memory for {' and '.join(sharing)}, and {reserve} MiB are the system's",
                 f"as much as leaves {least} MiB or more to each node, or more memory in tiers.{node.tier}.size",
                 shows_value=declared["memory"] is not None,
             )

@@ -46,6 +46,25 @@ def test_its_volume_is_never_copied(site):
     assert spec["config"]["size"] == "10GiB"
 
 
+def test_a_node_on_the_same_instances_leaves_it_memory(site):
+    apart = site(lightning()).variables["bcm_stacks"]
+    whole = site(lightning()).hosts["bitcoin-1"]["bcm_size"]["memory"]
+    assert apart["bitcoin"]["nodes"][0]["memory"] == whole
+    assert apart["lightning"]["memory_reserve"] == "512MiB"
+    beside = site(lightning(tier="bitcoin", tiers={"bitcoin": {"size": {"memory": "4GiB"}}})).variables["bcm_stacks"]
+    assert [(one["memory"], one["memory_reserve"]) for one in beside["bitcoin"]["nodes"]] == [("3GiB", "512MiB")]
+    assert (beside["lightning"]["memory"], beside["lightning"]["memory_reserve"]) == ("1GiB", "0B")
+
+
+def test_its_hosts_go_out_by_tor(site):
+    found = site(lightning())
+    assert found.variables["bcm_tor"]["tiers"] == ["bitcoin", "lightning"]
+    assert "gateway" in found.hosts["lightning-1"]["bcm_addresses"]
+    # The node being none of Tor's does not make lnd one of the clear.
+    found = site({"chain": "regtest", **lightning(bitcoin={"network": "clear"})})
+    assert found.variables["bcm_tor"]["tiers"] == ["lightning"]
+
+
 def test_its_user_may_call_what_this_lnd_calls(site):
     for version in _lnd_versions.RELEASES:
         found = site(lightning(version=version, bitcoin={"rpc_users": [{"name": "mine"}]}))
@@ -73,6 +92,10 @@ def test_its_user_may_call_what_this_lnd_calls(site):
         ({"watchtowers": {"towers": ["02ab@tower.example:9911"]}}, "stacks.lightning.watchtowers.towers[0]"),
         ({"backup_places": [{"name": "x", "url": "ftp://x"}]}, "stacks.lightning.backup_places[0].url"),
         ({"alias": "x" * 33}, "stacks.lightning.alias"),
+        (
+            {"tier": "bitcoin", "bitcoin": {"memory": "4GiB"}, "tiers": {"bitcoin": {"size": {"memory": "4GiB"}}}},
+            "stacks.bitcoin.memory = 4GiB: an instance of its tier has 4096 MiB of memory for regtest and lnd",
+        ),
         (
             {"tiers": {"lightning": {"volumes": [{"name": "mine", "size": "1GiB", "path": "/srv/lnd"}]}}},
             "belongs to the stack lightning",
