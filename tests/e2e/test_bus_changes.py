@@ -169,7 +169,8 @@ def test_a_site_has_it_no_more_and_again(site: Site, bus: Bus, tmp_path: Path) -
             assert f"{host}-kafka" in off.text
             assert site.ask(host, "docker", "ps", "--all", "--quiet", "--filter", "label=bcm.kafka") == ""
             assert site.run(host, "test", "-e", "/etc/bcm/kafka").returncode == 1
-            # In good order.
+        # In good order, but for the last one, which nobody is left to say so to: it is ended when its time is over.
+        for host in bus.hosts[:-1]:
             site.ask(host, "test", "-e", f"/srv/kafka/{host}/log/.kafka_cleanshutdown")
         for host in site.instances:
             for name in ("bcm-shipper", "bcm-pulse", "bcm-alerts"):
