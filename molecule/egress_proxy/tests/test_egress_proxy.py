@@ -231,6 +231,10 @@ def test_through_tor_or_not_at_all(
     address, port = address_of(gateway, str(mirror.hostname)), mirror.port or 80
     # Those who know no SOCKS are led there, and apt of the gateway itself asks Squid.
     assert reach_as(gateway, "www-data", address, port) == ""
+    # Tor takes any connection: there has to be somebody at its other end.
+    speak = f"exec 3<>/dev/tcp/{address}/{port}; printf 'HEAD / HTTP/1.0\\r\\n\\r\\n' >&3; head -c 5 <&3"
+    argv = "setpriv --reuid=www-data --clear-groups timeout 60 bash -c %s"
+    assert gateway.check_output(argv, speak) == "HTTP/"
     assert "refused" in reach_as(gateway, "_apt", address, port)
     assert 'Acquire::http::Proxy "http://198.18.70.10:3128"' in gateway.check_output("apt-config dump")
     # Nobody but Squid uses the way to tor.
