@@ -66,7 +66,9 @@ def test_a_line_of_each_server(shipping: RackSite) -> None:
     wait_for("a line of each", lambda: len({record["host"] for record in lines()}) == len(SERVERS), 10)
     for record in lines():
         assert (record["topic"], record["class"], record["tier"]) == ("logs.system", "system", "endpoint")
-        assert (record["site"], record["source"], record["priority"]) == ("rack", "greeter", 4)
+        # Of a session that somebody has by SSH.
+        assert (record["site"], record["source"], record["priority"]) == ("rack", "session.scope", 4)
+        assert record["identifier"] == "greeter"
 
 
 def test_the_way_goes_on_when_the_instance_is_gone_that_it_went_by(shipping: RackSite) -> None:
