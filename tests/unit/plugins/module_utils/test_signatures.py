@@ -172,7 +172,7 @@ def test_a_weak_hash_does_not_count(release):
 
 
 def test_an_expired_signature_does_not_count(release):
-    faked = ("--faked-system-time", "20200101T000000", "--default-sig-expire", "10d")
+    faked = ("--faked-system-time", "20200102T000000", "--default-sig-expire", "10d")
     old = release.maker.key("old", "--faked-system-time", PAST)
     release.keys["old"], release.public["old"] = old, release.maker.public(old)
     error = refused(release, [release.maker.sign(release.manifest, old, *faked)], ["old"], 1)
