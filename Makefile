@@ -6,7 +6,7 @@ SHELL := /bin/bash
 SITE ?= inventories/lab
 
 .DEFAULT_GOAL := help
-.PHONY: help site verify destroy test lint unit sanity build core integration rack molecule e2e soak benchmark benchmark-distance benchmark-plugins benchmark-bus reference clean venv
+.PHONY: help site verify leaks destroy test lint unit sanity build core integration rack molecule e2e soak benchmark benchmark-distance benchmark-plugins benchmark-bus benchmark-lightning reference clean venv
 
 help: ## Say what there is to make
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 28
@@ -16,6 +16,9 @@ site: ## Bring up a site: SITE=inventories/lab (default), inventories/standalone
 
 verify: ## Say in plain words what of a site works: SITE=…
 	@scripts/play $(SITE) playbooks/verify.yml $(ARGS)
+
+leaks: ## Prove that nothing gets out of a site but where the declaration lets it: SITE=…
+	@scripts/play $(SITE) playbooks/verify_leaks.yml $(ARGS)
 
 destroy: ## Take a site away and keep its data: SITE=… ARGS="-e confirm=NAME"
 	@scripts/play $(SITE) playbooks/destroy.yml $(ARGS)
@@ -57,6 +60,9 @@ benchmark-plugins: ## Measure connection, inventory and modules against those of
 
 benchmark-bus: ## Measure lines from the journal to a consumer against rsyslog and kcat, on the lab's site
 	@venv=$${BCM_VENV:-$$(scripts/venv test)} && PATH=$$venv/bin:$$PATH && benchmarks/bus $(ARGS)
+
+benchmark-lightning: ## Measure payments and a node's sync over the lab's Tor network against the same without Tor
+	@benchmarks/lightning $(ARGS)
 
 reference: ## Write docs/reference and the tables of the roles' READMEs from the documentation in the code
 	@venv=$${BCM_VENV:-$$(scripts/venv test)} && PATH=$$venv/bin:$$PATH && scripts/role-readmes && scripts/reference

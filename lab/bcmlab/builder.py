@@ -19,6 +19,12 @@ CACHE_KIND = "bitcoin"
 KAFKA_CACHE_KIND = "kafka"
 # The release that the role was last tried with.
 KAFKA_VERSION = "4.3.0"
+LND_CACHE_KIND = "lnd"
+# As its makers write it, and without the v that they put before it in names of files.
+LND_VERSION = "0.20.1-beta"
+# Containers are called by these. lnd is compiled while other steps of the lab may begin anew, and clear away what they find.
+PREFIX = "builder-"
+LND_PREFIX = "lnd-builder-"
 
 
 def bitcoin(cache: Cache, lxc: Lxc, mirrors: Mirrors) -> tuple[Path, bool]:
@@ -44,20 +50,40 @@ def kafka(cache: Cache, lxc: Lxc, certificates: Sequence[str]) -> tuple[Path, bo
     return cache.get_or_make(KAFKA_CACHE_KIND, key, make)
 
 
-def clear_away(lxc: Lxc) -> str:
-    """Remove builders of a run that was killed: the lab is locked, so nobody else builds in it."""
-    left = lxc("list", "builder-", "--format", "csv", "--columns", "n").split()
+def lnd(cache: Cache, lxc: Lxc, certificates: Sequence[str]) -> tuple[Path, bool]:
+    """A folder with lnd's tarball, compiled from its makers' source, the hashes of its programs, and a file that names its version."""
+    script = RECIPES / "builder" / "lnd.sh"
+    key = content_key("lnd 1", SUITE, architecture(), script, LND_VERSION)
+
+    def make(folder: Path) -> None:
+        # Four minutes on two idle processors.
+        build(lxc, script, folder, LND_VERSION, certificates=certificates, timeout=2700, prefix=LND_PREFIX)
+
+    return cache.get_or_make(LND_CACHE_KIND, key, make)
+
+
+def clear_away(lxc: Lxc, prefix: str = PREFIX) -> str:
+    """Remove builders of a run that was killed: whoever calls this holds the lock, so nobody else builds."""
+    left = lxc("list", f"^{prefix}", "--format", "csv", "--columns", "n").split()
     for name in left:
         lxc("delete", "--force", name)
     return f"removed {len(left)} that a killed run has left" if left else ""
 
 
-def build(lxc: Lxc, script: Path, folder: Path, *arguments: str, certificates: Sequence[str] = ()) -> None:
+def build(
+    lxc: Lxc,
+    script: Path,
+    folder: Path,
+    *arguments: str,
+    certificates: Sequence[str] = (),
+    timeout: float = 900,
+    prefix: str = PREFIX,
+) -> None:
     """Run a script in a fresh container, with the folder for its results as its first argument, and bring them here.
 
     It trusts the authorities that the machine's owner has added, as far as they are named.
     """
-    name = f"builder-{uuid.uuid4().hex[:6]}"
+    name = f"{prefix}{uuid.uuid4().hex[:6]}"
     try:
         # Ephemeral: gone when it stops, also when the lab is stopped in the middle.
         lxc("launch", IMAGE_ALIAS, name, "--ephemeral")
@@ -67,7 +93,7 @@ def build(lxc: Lxc, script: Path, folder: Path, *arguments: str, certificates: S
             for path in certificates
         }
         lxc.push_tree(name, {"/root/build.sh": (script.read_bytes(), 0o755), **trusted})
-        lxc.exec(name, "/root/build.sh", "/root/out", *arguments, timeout=900)
+        lxc.exec(name, "/root/build.sh", "/root/out", *arguments, timeout=timeout)
         for entry in lxc.read(name, "ls", "/root/out").split():
             lxc.pull(name, f"/root/out/{entry}", folder / entry)
     finally:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the Bitcoin Cache Machine authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""lab up | down | status | env | rack | purge"""
+"""lab up | down | status | env | rack | tor | peers | lnd | purge"""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import sys
 import time
 from typing import Any
 
-from . import builder, downloads, hub, image, node, rack, sitevars, state, tornet, world
+from . import builder, downloads, hub, image, lnd, node, peers, rack, sitevars, state, tornet, world
 from .cache import Cache
 from .config import PROJECT, WORLD, Config, LabError, from_environment
 from .daemon import Daemon
@@ -80,7 +80,8 @@ class Up:
                 Step("Kafka's tarball", self.kafka, ["builders"]),
                 Step("downloads", self.downloads, ["Bitcoin's tarball", "Kafka's tarball", "signers"]),
                 Step("lab's own node", self.node, ["Bitcoin's tarball", "world"]),
-                Step("site variables", self.site_vars, ["downloads"]),
+                Step("Tor network", self.tor_network, ["image into LXD"]),
+                Step("site variables", self.site_vars, ["downloads", "Tor network"]),
             ],
             say,
         )
@@ -124,10 +125,16 @@ class Up:
         """Where the lab's coins are, and its mining."""
         return node.ensure(self.lxc, self.made["bitcoin"])
 
+    def tor_network(self) -> str:
+        """The private Tor network. Until a site asks for it, it has agreed on who is part of it."""
+        with locked(self.config.directory / ".tor.lock", "the Tor network"):
+            return tornet.up(self.lxc, agreed=False)
+
     def site_vars(self) -> str:
         """What a site has to know."""
         releases = {"bitcoin": self.made["release"], "kafka": self.made["kafka release"]}
-        found = sitevars.facts(self.config, self.mirrors, extra_certificates(), releases)
+        tor = tornet.options(self.lxc)
+        found = sitevars.facts(self.config, self.mirrors, extra_certificates(), releases, tor)
         return sitevars.write(self.config, found)
 
 
@@ -214,6 +221,59 @@ def bitcoin_cli(config: Config, arguments: list[str]) -> int:
     return 0
 
 
+def others(config: Config, options: argparse.Namespace, arguments: list[str]) -> int:
+    """`lab/lab peers …` and `lab/lab lnd …`: nodes that belong to other people."""
+    lxc = Lxc(config)
+    part = {"peers": peers, "lnd": lnd}[options.command]
+    if options.verb == "cli":
+        words = [options.node, *arguments] if options.command == "peers" else arguments
+        try:
+            say(part.cli(lxc, *words).rstrip())
+        except LabError as error:
+            print(error, file=sys.stderr)
+            return 1
+        return 0
+    if options.verb == "status":
+        answer = part.status(lxc)
+        say(json.dumps(answer, indent=2) if options.json else part.tell(answer))
+        return 0 if answer["up"] else 1
+    require_root()
+    if options.command == "lnd" and options.verb in ("build", "up"):
+        # It has a lock of its own, and takes minutes: what else is done with the lab and its Tor network goes on meanwhile.
+        say(f"lnd's release: {lnd.build(lxc) or 'is there'}")
+        if options.verb == "build":
+            return 0
+    did = getattr(part, options.verb)
+    with locked(config.directory / ".tor.lock", "the Tor network"):
+        say(f"{options.command}: {did(lxc) or 'nothing to do'}")
+    return 0
+
+
+def add_others(commands: Any) -> None:
+    """Their arguments."""
+    helps = {
+        "peers": "two Bitcoin nodes of other people, by onion alone: up, down, status, remove, cli",
+        "lnd": "lnd's release, and an lnd of somebody else, by onion alone: build, up, down, status, cli",
+    }
+    verbs = {
+        "build": "compile lnd and put it on the download server; once for each machine, some minutes",
+        "up": "have it run, with all that it needs",
+        "down": "stop it; keep everything",
+        "remove": "remove them with their keys and coins, lnd too",
+        "cli": "ask it by its own command line client",
+    }
+    for command, words in helps.items():
+        below = commands.add_parser(command, help=words).add_subparsers(dest="verb", required=True)
+        for verb in ("build", "up", "down") if command == "lnd" else ("up", "down", "remove"):
+            below.add_parser(verb, help=verbs[verb])
+        below.add_parser("status", help="say what stands").add_argument(
+            "--json", action="store_true", help="for programs"
+        )
+        client = below.add_parser("cli", help=verbs["cli"], add_help=False)
+        if command == "peers":
+            client.add_argument("node", choices=peers.NODES)
+
+
 def env(config: Config) -> None:
     """For a shell: eval "$(lab/lab env)"."""
     for name, value in (
@@ -262,6 +322,7 @@ def purge(config: Config, with_cache: bool, with_sites: bool) -> None:
             hub.JAVA_CACHE_KIND,
             builder.CACHE_KIND,
             builder.KAFKA_CACHE_KIND,
+            builder.LND_CACHE_KIND,
         ):
             shutil.rmtree(config.cache / kind, ignore_errors=True)
         say(f"removed the lab's part of {config.cache}")
@@ -287,8 +348,9 @@ def main(arguments: list[str] | None = None) -> int:
     private = commands.add_parser("tor", help="a private Tor network: up, down, status, remove")
     private.add_argument("verb", choices=["up", "down", "status", "remove"])
     private.add_argument("--json", action="store_true", help="of status, for programs")
+    add_others(commands)
     options, rest = parser.parse_known_args(arguments)
-    if rest and options.command != "bitcoin-cli":
+    if rest and options.command != "bitcoin-cli" and getattr(options, "verb", None) != "cli":
         parser.error(f"unknown arguments: {' '.join(rest)}")
     try:
         config = from_environment()
@@ -305,6 +367,8 @@ def main(arguments: list[str] | None = None) -> int:
         elif options.command == "tor":
             with locked(config.directory / ".tor.lock", "the Tor network"):
                 return tornet.command(config, options.verb, options.json)
+        elif options.command in ("peers", "lnd"):
+            return others(config, options, rest)
         elif options.command == "purge":
             purge(config, options.cache, options.sites)
         else:

@@ -120,3 +120,51 @@ def offer_kafka(built: Path, www: Path, signers: Signers) -> tuple[dict[str, Any
         fresh.rename(root / release)
     write_atomic(marker, stamp)
     return known, f"offers {version} and 1 that must be refused"
+
+
+# Their makers' server has one folder for each version. Those that must be refused are of the same version, on a server that is not to
+# be trusted: what refuses them is what stands in them, not what they are called.
+LND_REFUSED = "lnd-refused"
+
+
+def offer_lnd(built: Path, www: Path, signers: Signers) -> tuple[dict[str, Any], str]:
+    """Put lnd on the server as its makers do: a manifest of all files, and of each signer one signature over it in a file of its own.
+
+    Gives what a site has to know, and what was done.
+    """
+    version = (built / "version").read_text().strip()
+    (tarball,) = built.glob("*.tar.gz")
+    plan = releases(version)
+    known = {"version": version, "sha256": file_sha256(tarball), "file": tarball.name, "signers": signers.described()}
+    stamp = content_key("lnd 1", [repr(release) for release in plan], known)
+    marker = www / "lnd" / ".stamp"
+    if marker.exists() and marker.read_text() == stamp:
+        return known, ""
+    for release in plan:
+        good = release is plan[0]
+        root = www / "lnd" if good else www / LND_REFUSED / release.version.rpartition(".")[2]
+        _write_lnd(release, version, tarball, (built / "binaries").read_text(), root, signers)
+    write_atomic(marker, stamp)
+    return known, f"offers {version} and {len(plan) - 1} that must be refused"
+
+
+def _write_lnd(release: Release, version: str, tarball: Path, binaries: str, root: Path, signers: Signers) -> None:
+    digest = file_sha256(tarball)
+
+    def manifest(shown: str) -> bytes:
+        return (binaries + manifest_of(tarball.name, shown).decode()).encode()
+
+    offered = manifest(digest[::-1] if release.wrong_digest else digest)
+    signed = manifest(digest[::-1]) if release.other_manifest else offered
+    root.mkdir(parents=True, exist_ok=True)
+    root.chmod(0o755)
+    fresh = root / f".v{version}.new.{os.getpid()}"
+    fresh.mkdir()
+    link_or_copy(tarball, fresh / tarball.name)
+    (fresh / f"manifest-v{version}.txt").write_bytes(offered)
+    for name in release.signed_by:
+        signers.sign_into(signed, name, fresh / f"manifest-{name}-v{version}.sig")
+    target = root / f"v{version}"
+    if target.exists():
+        shutil.rmtree(target)
+    fresh.rename(target)

@@ -85,6 +85,14 @@ class Signers:
                 blocks.append(self._gpg(*when, key, "--armor", "--detach-sign", stdin=content))
         return "".join(blocks)
 
+    def sign_into(self, content: bytes, name: str, target: Path) -> None:
+        """One signature in a file of its own, as GnuPG writes it unless told otherwise: not as text."""
+        index = json.loads(self.index.read_text())
+        when = [f"--faked-system-time={WHEN_IT_SIGNED}"] if name == EXPIRED else []
+        key = f"--local-user={index[name]['fingerprint']}"
+        with self._agent():
+            self._gpg(*when, key, "--output", str(target), "--detach-sign", stdin=content)
+
     def _revoked(self, fingerprint: str) -> str:
         """The public key with its revocation. The key in our own home stays as it is, so that it can still sign."""
         certificate = (self.home / "openpgp-revocs.d" / f"{fingerprint}.rev").read_text()

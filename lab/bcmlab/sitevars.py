@@ -20,7 +20,11 @@ HEAD = """\
 
 
 def facts(
-    config: Config, mirrors: Mirrors, certificates: Sequence[str], releases: Mapping[str, Mapping[str, Any]]
+    config: Config,
+    mirrors: Mirrors,
+    certificates: Sequence[str],
+    releases: Mapping[str, Mapping[str, Any]],
+    tor: Sequence[str],
 ) -> dict[str, Any]:
     """The facts, in the declaration's own keys."""
     bitcoin, kafka = releases["bitcoin"], releases["kafka"]
@@ -31,6 +35,8 @@ def facts(
             "registries": {"docker.io": config.hub_url},
             "downloads": {"bitcoin": f"{config.downloads_url}/bitcoin", "kafka": f"{config.downloads_url}/kafka"},
         },
+        # Into the private network, which lives at an address that a site denies otherwise.
+        "tor": {"config": [{"name": "20-lab", "lines": list(tor)}], "allowed_private": [config.tornet]},
         "extra_ca_certificates": list(certificates),
         "versions": {"bitcoin-knots": bitcoin["version"], "kafka": kafka["version"]},
         "stacks": {

@@ -29,11 +29,11 @@ HEAD = """\
 def recipe(config: Config) -> str:
     """A hash of all that makes the network."""
     files = {name: (content.decode(), mode) for name, (content, mode) in overlay(OVERLAY).items()}
-    return content_key("tornet 2", package_list(NAME), files, config.tornet)
+    return content_key("tornet 3", package_list(NAME), files, config.tornet)
 
 
-def up(lxc: Lxc) -> str:
-    """Have it run, agreed on who is part of it."""
+def up(lxc: Lxc, agreed: bool = True) -> str:
+    """Have it run; agreed on who is part of it, unless whoever asks has time for that."""
     config = lxc.config
     if lxc.query(f"/1.0/images/aliases/{IMAGE_ALIAS.replace('/', '%2F')}?project=lab") is None:
         raise LabError("there is no lab to put a Tor network into. `lab/lab up` makes one.")
@@ -53,7 +53,8 @@ def up(lxc: Lxc) -> str:
         # Earlier ones had boot.autostart. Without it, where LXD starts anew, what ran runs again, and what was switched off stays so.
         lxc("config", "set", NAME, f"user.bcm.lab.recipe={wanted}", "boot.autostart=")
         did = did or "brought up to date"
-    _wait_agreed(lxc)
+    if agreed:
+        _wait_agreed(lxc)
     told = [did, write(config, options(lxc)), install_packages("tornet-machine")]
     return "; ".join(part for part in told if part)
 

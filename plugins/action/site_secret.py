@@ -47,7 +47,12 @@ class ActionModule(ActionBase):
         if self._task.args.get("endpoints"):
             return self._work_on_all(task_vars)
         wrap_async = bool(self._task.async_val) and not self._connection.has_native_async
-        result: dict[str, t.Any] = self._execute_module(task_vars=task_vars, wrap_async=wrap_async)
+        result: dict[str, t.Any] = self._execute_module(
+            # By its name, for the task may be that of another action plugin.
+            module_name="bcm.datacenter.site_secret",
+            task_vars=task_vars,
+            wrap_async=wrap_async,
+        )
         if not wrap_async:
             self._remove_tmp_path(self._connection._shell.tmpdir)
         return result

@@ -28,8 +28,9 @@ options:
       - The settings. C(version), C(chain), C(ports), C(memory), C(cookie_file), C(users_file) and C(shutdown_notify) are
         needed. The others
         are C(memory_reserve), C(volume_size), C(free_space_min), C(dbcache), C(maxmempool), C(prune) in MiB, C(indexes),
-        C(wallet), C(zmq), C(rpc_users), C(rpc_allowed), C(connect), C(addnode), C(listen), C(max_connections),
-        C(network_active), C(options).
+        C(wallet), C(zmq), C(rpc_users), C(rpc_allowed), C(network) (V(onion), which holds without it,
+        V(onion_and_clear_through_tor) or V(clear)), C(socks) (C(host) and C(port)), C(onion_address), C(private_broadcast), C(backs_lightning), C(connect),
+        C(addnode), C(seednode), C(listen), C(max_connections), C(network_active), C(options).
     type: dict
     required: true
 author:
@@ -45,7 +46,7 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description: C(conf) and C(users), the texts of two files; C(dbcache) and C(maxmempool) in MiB; C(memory_limit) in bytes;
-    C(free_space_kib) and C(volume_kib).
+    C(free_space_kib) and C(volume_kib); C(door), whether peers come by an onion.
   type: dict
 """
 

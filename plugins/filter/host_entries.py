@@ -28,7 +28,7 @@ options:
     elements: str
     required: true
   hostvars:
-    description: Variables of all hosts; C(bcm_addresses) is read.
+    description: Variables of all hosts; C(bcm_addresses) and C(bcm_networks_joined) are read.
     type: dict
     required: true
   aliases:
@@ -63,7 +63,10 @@ def host_entries(
     entries = []
     for host in hosts:
         addresses = hostvars[host].get("bcm_addresses", {})
-        shared = [network for network in networks if network in addresses]
+        # A leg that somebody has beside those counts where there is nothing else in common.
+        joined = hostvars[host].get("bcm_networks_joined", addresses)
+        shared = [network for network in networks if network in joined and network in addresses]
+        shared += [network for network in networks if network in addresses]
         if shared:
             entries.append({"address": addresses[shared[0]], "names": [host, *(aliases or {}).get(host, [])]})
     return entries

@@ -119,6 +119,9 @@ def devices(host: str, variables: Mapping[str, Any], sized: bool) -> dict[str, d
     for network in variables["bcm_networks"]:
         if network["name"] in variables["bcm_addresses"]:
             result[network["name"]] = {"type": "nic", "network": network["bridge"], "name": network["name"]}
+        elif network["name"] == "gateway":
+            # Who goes out by Tor no more has no way to the proxyhosts any more.
+            result["gateway"] = None
     # That of a proxyhost is its leg outside. Null takes away one that an instance had before.
     beside = {"type": "nic", "name": "lan"}
     result["lan"] = {**beside, "network": variables["bcm_lan"]["network"]} if has_leg_beside(variables) else None

@@ -16,7 +16,7 @@ short_description: One report of what the probes of all hosts found
 version_added: 0.1.0
 description:
   - Reads C(verify_result), the registered result of M(bcm.datacenter.probe), C(verify_node_result), that of
-    M(bcm.datacenter.bitcoin_node_info), C(verify_kafka_result) and C(verify_kafka_other_result), those of
+    M(bcm.datacenter.bitcoin_node_info), C(verify_lnd_result), that of C(bcm-lnd status), C(verify_kafka_result) and C(verify_kafka_other_result), those of
     M(bcm.datacenter.kafka_cluster_info), C(verify_kafka_groups_result), that of M(bcm.datacenter.kafka_group_info), and C(verify_logs_result), that of
     the command that reads logs, of each host, with C(verify_kafka_groups_asked) and C(verify_logs_asked). A host that could not be
     reached, or on which the module failed, is a part that does not work.
@@ -60,23 +60,68 @@ def parts_of(host: str, variables: Mapping[str, Any]) -> list[dict[str, Any]]:
         cause = "it was not looked at" if result is None else str(result.get("msg", "no reason was given"))
         itself = "the machine itself" if "endpoints" in variables.get("group_names", []) else "the instance itself"
         return [{"host": host, "part": itself, "works": False, "cause": cause, "hint": ""}]
-    others = [*node_of(variables), *groups_of(variables)]
+    others = [*nodes_of(variables), *tor_of(variables), *lnd_of(variables), *groups_of(variables)]
     return [{"host": host, **part} for part in [*result["results"], *others]]
 
 
-def node_of(variables: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the part that is the host's Bitcoin node, if it has one.
+def nodes_of(variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return a part for each of the host's Bitcoin nodes, if it has any."""
+    said = variables.get("verify_node_result") or {}
+    results = said.get("results", [said])
+    return [part for result in results for part in node_of(result)]
 
-    A node that runs and is not ready yet (it starts, downloads, indexes) works: there is nothing to mend.
+
+def node_of(node: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the parts that a Bitcoin node is.
+
+    A node that runs and is not ready yet (it starts, downloads, indexes) works: there is nothing to mend. Peers by a network that it must
+    not have them by are another matter.
     """
-    node = variables.get("verify_node_result") or {}
     if "running" not in node:
         return []
-    if node["running"]:
-        state = f"block {node['blocks']}" if node.get("ready") else f"not ready yet: {node['reason']}"
-        return [{"part": f"bitcoind ({state})", "works": True, "cause": "", "hint": ""}]
-    hint = "On a manager, docker service ps --no-trunc of the node's service says more; on the host, its journal."
-    return [{"part": "bitcoind", "works": False, "cause": node["reason"], "hint": hint}]
+    asked = node.get("verify_node") or {}
+    name = f"bitcoind of {asked['chain']}" if asked.get("chain") else "bitcoind"
+    if not node["running"]:
+        hint = "On a manager, docker service ps --no-trunc of the node's service says more; on the host, its journal."
+        return [{"part": name, "works": False, "cause": node["reason"], "hint": hint}]
+    if node.get("strangers"):
+        hint = "bitcoin.yml writes its configuration anew. Until then it may be seen who it is: docs/bitcoin.md."
+        return [{"part": f"Peers of {name}", "works": False, "cause": node["reason"], "hint": hint}]
+    state = f"block {node['blocks']}" if node.get("ready") else f"not ready yet: {node['reason']}"
+    networks = ", ".join(f"{count} by {network}" for network, count in (node.get("peer_networks") or {}).items())
+    return [
+        {
+            "part": f"{name} ({state}{f'; peers: {networks}' if networks else ''})",
+            "works": True,
+            "cause": "",
+            "hint": "",
+        }
+    ]
+
+
+def tor_of(variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the part that is the host's tor, if it has one."""
+    tor = variables.get("verify_tor_result") or {}
+    if "bootstrapped" not in tor:
+        return []
+    if tor["ready"]:
+        return [{"part": f"Tor ({tor['note']})", "works": True, "cause": "", "hint": ""}]
+    far = f"{tor['bootstrapped']} %: " if tor["running"] and tor["bootstrapped"] < 100 else ""
+    return [{"part": "Tor", "works": False, "cause": f"{far}{tor['cause']}", "hint": tor["hint"]}]
+
+
+def lnd_of(variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the parts that are the host's lnd, its fence, its seed and its channel backup, as its own guard sees them."""
+    found = variables.get("verify_lnd_result") or {}
+    if "rc" not in found:
+        return []
+    try:
+        told = json.loads(found.get("stdout") or "")
+        return [{key: one[key] for key in ("part", "works", "cause", "hint")} for one in told["parts"]]
+    except (ValueError, KeyError, TypeError):
+        cause = str(found.get("stderr") or found.get("msg") or "bcm-lnd gave no reason").strip()
+        hint = "lightning.yml sets it up; journalctl -u bcm-lnd-guard on this host says more."
+        return [{"part": "lnd", "works": False, "cause": cause, "hint": hint}]
 
 
 def kafka_of(hosts: list[str], hostvars: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:

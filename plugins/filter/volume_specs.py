@@ -60,6 +60,7 @@ def volume_specs(
         variables = hostvars[host]
         for volume in variables.get("bcm_volumes", []):
             config = {"user.bcm.site": variables["bcm_site"], "user.bcm.instance": host}
+            config |= volume.get("marks") or {}
             if volume.get("size") and sized:
                 config["size"] = str(volume["size"])
             specs.append({"name": volume_name(host, volume), "pool": variables["bcm_pool"]["name"], "config": config})

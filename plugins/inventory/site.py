@@ -52,9 +52,7 @@ options:
         type: bool
         default: false
   chain:
-    description:
-      - Which chain of Bitcoin the site is on.
-      - Those that are shared with others are refused until there is a role for Tor.
+    description: Which chain of Bitcoin the site is on.
     type: str
     choices: [mainnet, testnet4, signet, regtest, simnet]
     default: regtest
@@ -128,6 +126,12 @@ options:
       - C(ssh) says whether each server that is reached by SSH gets an onion for its sshd, by the P(bcm.datacenter.ssh_onion#role)
         role.
     type: dict
+  tor:
+    description:
+      - Tor on the proxyhosts, which the P(bcm.datacenter.tor#role) role sets up where a stack goes through it, or C(egress.through_tor).
+      - C(tiers) may use it beside those of such stacks, C(bridges) are where it begins, C(config) is further configuration, such as of a
+        private network.
+    type: dict
   cluster:
     description:
       - Several endpoints are one cluster of LXD, which goes on while more than half of them are there.
@@ -179,7 +183,7 @@ options:
     description: C(driver), C(source) and C(size) of the storage pool.
     type: dict
   egress:
-    description: What may be reached from inside beside what the mirrors need.
+    description: What may be reached from inside beside what the mirrors need, and what of it goes through Tor.
     type: dict
 """
 

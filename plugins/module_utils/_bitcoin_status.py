@@ -30,6 +30,11 @@ def _empty(running: bool, reason: str) -> dict[str, t.Any]:
         "pruned": None,
         "size_on_disk": None,
         "peers": None,
+        "inbound": None,
+        "outbound": None,
+        "peer_networks": {},
+        "strangers": [],
+        "local_addresses": [],
         "tip_age": None,
         "version": None,
         "node_warnings": [],
@@ -49,8 +54,23 @@ def _as_list(value: t.Any) -> list[str]:
     return [str(item) for item in value or []]
 
 
-def assess(status: dict[str, t.Any], now: float, min_peers: int, max_tip_age: int) -> dict[str, t.Any]:
-    """Judge the answer of `bitcoin-status`."""
+def of_peers(peers: t.Sequence[t.Mapping[str, t.Any]], allowed: t.Sequence[str]) -> dict[str, t.Any]:
+    """By which networks the peers come, and which of them come by another than is ALLOWED. With none allowed, all are."""
+    networks: dict[str, int] = {}
+    strangers = []
+    for peer in peers:
+        network = str(peer.get("network", "unknown"))
+        networks[network] = networks.get(network, 0) + 1
+        if allowed and network not in allowed:
+            way = "in" if peer.get("inbound") else "out"
+            strangers.append({"address": str(peer.get("addr", "")), "network": network, "direction": way})
+    return {"peer_networks": dict(sorted(networks.items())), "strangers": strangers}
+
+
+def assess(
+    status: dict[str, t.Any], now: float, min_peers: int, max_tip_age: int, networks: t.Sequence[str] = ()
+) -> dict[str, t.Any]:
+    """Judge the answer of `bitcoin-status`. NETWORKS are those by which peers may come; none given, all."""
     if status.get("held"):
         return _empty(False, f"held before its start: {status['held'].strip()}")
     if status.get("waiting"):
@@ -77,6 +97,10 @@ def assess(status: dict[str, t.Any], now: float, min_peers: int, max_tip_age: in
         pruned=chain["pruned"],
         size_on_disk=chain["size_on_disk"],
         peers=network["connections"],
+        inbound=network.get("connections_in"),
+        outbound=network.get("connections_out"),
+        local_addresses=[f"{one['address']}:{one['port']}" for one in network.get("localaddresses") or []],
+        **of_peers(status.get("peers") or [], networks),
         tip_age=max(0, int(now - chain.get("time", chain["mediantime"]))),
         version=network["subversion"].strip("/"),
         node_warnings=_as_list(chain.get("warnings")),
@@ -88,6 +112,10 @@ def assess(status: dict[str, t.Any], now: float, min_peers: int, max_tip_age: in
 
 
 def _not_ready(node: dict[str, t.Any], min_peers: int, max_tip_age: int) -> str:
+    if node["strangers"]:
+        named = ", ".join(f"{one['address']} ({one['network']}, {one['direction']})" for one in node["strangers"][:5])
+        more = len(node["strangers"]) - 5
+        return f"has peers by networks that it must not have: {named}{f' and {more} more' if more > 0 else ''}"
     behind = node["headers"] - node["blocks"]
     private = node["chain"] == PRIVATE_CHAIN
     if node["ibd"] and not private:

@@ -258,8 +258,26 @@ def resolve_source(client: LXDClient, source: Object) -> tuple[Object, Object]:
         if found is None:
             raise PlanError([f"instance {name} of {place} has no snapshot {snapshot!r} to copy"])
         base = {**found, "type": base.get("type")}
+    errors = never_copied(client, base, name, project)
+    if errors:
+        raise PlanError(errors)
     body = {"type": "copy", "source": f"{name}/{snapshot}" if snapshot else name, "project": project or "default"}
     return {**body, "instance_only": bool(snapshot or source.get("instance_only"))}, base
+
+
+def never_copied(client: LXDClient, base: Object, name: str, project: str | None) -> list[str]:
+    """Why there must be no second instance with the volumes of this one: one of them must not be used by two."""
+    errors = []
+    devices = {**(base.get("devices") or {}), **(base.get("expanded_devices") or {})}
+    for device in devices.values():
+        pool, volume = device.get("pool"), device.get("source")
+        if device.get("type") != "disk" or not pool or not volume:
+            continue
+        found = client.find(api_path("storage-pools", pool, "volumes", "custom", volume), project=project) or {}
+        reason = (found.get("config") or {}).get(resource.NEVER_COPIED)
+        if reason:
+            errors.append(f"instance {name} is never copied, it uses volume {pool}/{volume}: {reason}")
+    return errors
 
 
 def resolve_target(client: LXDClient, target: str) -> list[str]:

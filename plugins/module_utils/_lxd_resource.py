@@ -16,6 +16,10 @@ import re
 import typing as t
 
 OWNER_KEY = "user.bcm.site"
+# On a volume whose data must be there once, and never as it was before. The value says why.
+NEVER_COPIED = "user.bcm.never-copied"
+# On a volume that is the copy of one on another member, while its instance moves there.
+MOVING_COPY = "user.bcm.copy"
 SUBNET_KEY = "user.bcm.subnet"
 
 # Keys that belong to LXD itself: never compared, never shown, always kept.

@@ -80,6 +80,20 @@ def located(place: Place, volume: Object) -> Place:
     return place if location in (None, "", "none") else dataclasses.replace(place, target=location)
 
 
+def never_copied(client: LXDClient, place: Place, volume: Object | None) -> list[str]:
+    """Why what is in a volume, or in a snapshot of one, must not be there a second time nor as it once was. Nothing: it may."""
+    # A snapshot may be from before the volume was marked.
+    owner = dataclasses.replace(place, name=place.name.partition("/")[0])
+    found = [volume, client.find(owner.path, **owner.query) if owner != place else None]
+    for one in found:
+        reason = ((one or {}).get("config") or {}).get(resource.NEVER_COPIED)
+        if reason:
+            return [
+                f"{owner} is never copied, and never goes back to what it was: {reason}. Its instance can be moved with it"
+            ]
+    return []
+
+
 def running_users(client: LXDClient, volume: Object) -> list[str]:
     """The instances that run and use a volume: it can be neither moved nor restored under them."""
     found = []
@@ -231,6 +245,10 @@ def plan_volume(client: LXDClient, params: t.Mapping[str, t.Any], desired: Objec
         found = None
     if found is None and not check_mode:
         raise PlanError([f"{place} cannot be copied: there is no {source}"])
+    if found is not None and not _moves(client, place, desired, source, found):
+        never = never_copied(client, source, found)
+        if never:
+            raise PlanError(never)
     return _plan_copy(client, place, desired, source, found, bool(given.get("volume_only")))
 
 
@@ -261,6 +279,13 @@ def _plan_move(client: LXDClient, place: Place, desired: Object, source: Place, 
         if was != becomes or field == "name":
             before[field], after[field] = was, becomes
     return VolumeChange(dataclasses.replace(change, before=before, after=after), place, "move", source, body)
+
+
+def _moves(client: LXDClient, place: Place, desired: Object, source: Place, found: Object) -> bool:
+    """Whether a copy is a step of its instance's move to another member: the same volume there, while nobody uses it here."""
+    marked = resource.to_lxd((desired.get("config") or {}).get(resource.MOVING_COPY)) is not None
+    same = dataclasses.replace(place, target=None) == dataclasses.replace(source, target=None)
+    return marked and same and place.target != source.target and not running_users(client, found)
 
 
 def _plan_copy(

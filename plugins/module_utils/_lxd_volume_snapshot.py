@@ -115,6 +115,9 @@ def plan_snapshot(client: LXDClient, params: t.Mapping[str, t.Any], check_mode: 
         if actual is None:
             known = ", ".join(item["name"].rpartition("/")[2] for item in present) or "none"
             raise PlanError([f"{place} has no snapshot {name} that it could be restored from. It has: {known}"])
+        never = volumes.never_copied(client, place, volume)
+        if never:
+            raise PlanError(never)
         users = volumes.running_users(client, volume)
         if users:
             raise PlanError([f"{place} cannot be restored: {', '.join(users)} uses it and runs. Stop it first."])

@@ -23,8 +23,15 @@ import typing as t
 import urllib.error
 import urllib.parse
 import urllib.request
+from pathlib import Path
 
-from ansible_collections.bcm.datacenter.plugins.module_utils import _sizes
+from ansible_collections.bcm.datacenter.plugins.module_utils import (
+    _leak_probe,
+    _onion_service,
+    _sizes,
+    _tor,
+    _tor_system,
+)
 
 TIMEOUT_S = 10
 
@@ -248,11 +255,48 @@ def report(parameters: Parameters, runner: Runner = run) -> Finding:
     return str(said.get("reason") or "it is not ready and gives no reason")
 
 
+def onions(parameters: Parameters) -> Finding:
+    """The onions of this host's tor are served, and nobody else's. Parameters: C(control) (default V(/run/tor/control))."""
+    try:
+        control = _tor_system.connect(Path(parameters.get("control", "/run/tor/control")), time.monotonic())
+    except (_tor.TorError, OSError) as error:
+        return f"tor cannot be asked about its onions: {error}"
+    try:
+        places = _onion_service.Places("", **{key: Path(path) for key, path in parameters.get("places", {}).items()})
+        services = _onion_service.look_at_all(places, control)
+        waiting = control is None or _onion_service.standby(places, control)
+    except (_onion_service.OnionError, _tor.TorError, OSError) as error:
+        return f"the onions of this host cannot be looked at: {error}"
+    finally:
+        if control:
+            control.close()
+    if not services:
+        return Noted("none here")
+    if control is None:
+        return "tor does not run, so none of its onions is served"
+    found = [_onion_service.trouble(service, waiting) for service in services]
+    if any(found):
+        return "; ".join(cause for cause in found if cause)
+    return Noted("; ".join(_onion_service.words(service, waiting) for service in services))
+
+
+def routes(parameters: Parameters, found: t.Sequence[t.Mapping[str, str]] | None = None) -> str | None:
+    """No route leads out of the host's own networks. Parameters: C(allowed), a list of interfaces by which one may."""
+    ways = _leak_probe.routes() if found is None else found
+    wrong = [way for way in ways if way["interface"] not in parameters.get("allowed", [])]
+    if not wrong:
+        return None
+    said = [f"a route to {way['to']} leads by {way['interface']} through {way['via']}" for way in wrong]
+    return f"{'; '.join(said)}. There must be none: whoever ignores the proxy would get out by it"
+
+
 PROBES: dict[str, t.Callable[[Parameters], Finding]] = {
     "certificate": certificate,
     "http": http,
+    "onions": onions,
     "port": port,
     "report": report,
+    "routes": routes,
     "service": service,
     "space": space,
     "swarm": swarm,

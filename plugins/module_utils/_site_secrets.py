@@ -37,6 +37,7 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
             # Not no_log: the result is the secret itself, and the task as a whole must have no_log.
             "value": {"type": "str", "no_log": False},
             "update": {"type": "bool", "default": False},
+            "replaces": {"type": "str", "no_log": False},
             "user": {"type": "str"},
             "password": {"type": "str", "no_log": False},
         },
@@ -85,6 +86,8 @@ def check_request(site: str, wanted: list[dict[str, t.Any]], state: str, confirm
             errors.append(f"{name}: a value goes with kind text, not {kind}.")
         if item.get("update") and item.get("value") is None:
             errors.append(f"{name}: update needs a value.")
+        if item.get("replaces") is not None and not item.get("update"):
+            errors.append(f"{name}: replaces goes with update.")
         if item.get("value") == "":
             errors.append(f"{name}: the value is empty.")
         if kind == "rpcauth" and not (item.get("user") and item.get("password")):
@@ -152,11 +155,21 @@ class Secrets:
                 "because they would not fit the site's data."
             )
 
+    def _refuse_overtaken(self, item: dict[str, t.Any], value: str | None) -> None:
+        """What a new value was made from has to be what lies there still."""
+        if item.get("replaces") is not None and (value or "") not in (item["replaces"], item["value"]):
+            raise StoreError(
+                f"{item['name']} in {self.store.where} was changed by another run since it was read. Nothing was "
+                "written. Run this again."
+            )
+
     def _away(self) -> str:
         return f" {self.store.away}" if self.store.away else ""
 
     def _make(self, wanted: list[dict[str, t.Any]], values: dict[str, str | None]) -> None:
         """Under the lock: what another run has made meanwhile counts."""
+        for item in wanted:
+            self._refuse_overtaken(item, self.store.read(item["name"]))
         for item in wanted:
             name = item["name"]
             value = self.store.read(name)

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import subprocess
 import time
@@ -32,6 +33,7 @@ REPLIES = {
 }
 REFUSALS = (0xF4, 0xF5)
 MISTYPED = 0xF6
+COOKIE = re.compile(r'COOKIEFILE="((?:[^"\\]|\\.)*)"')
 # The longest path of a unix socket, with the zero at its end.
 SOCKET_PATH_BYTES = 108
 
@@ -40,34 +42,80 @@ class TorError(Exception):
     """Something that a person can act on."""
 
 
+def unquoted(text: str) -> str:
+    """What stood in quotation marks in an answer."""
+    return re.sub(r"\\(.)", r"\1", text)
+
+
 class Control:
-    """The control connection of a tor whose socket only its owner can open."""
+    """The control connection of a tor, whose socket only its owner can open, or who shows a cookie to read."""
 
     def __init__(self, path: Path) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._stream = self._socket.makefile("rwb")
         try:
             self._socket.settimeout(10)
             self._socket.connect(str(path))
-            self._stream = self._socket.makefile("rwb")
-            self.ask("AUTHENTICATE")
+            self._authenticate()
         except BaseException:
-            self._socket.close()
+            self.close()
             raise
+
+    def _authenticate(self) -> None:
+        ways = next((line for line in self.ask("PROTOCOLINFO 1") if line.startswith("AUTH ")), "")
+        cookie = COOKIE.search(ways)
+        if "NULL" in ways or not cookie:
+            self.ask("AUTHENTICATE")
+            return
+        try:
+            secret = Path(unquoted(cookie[1])).read_bytes()
+        except OSError as exc:
+            raise TorError(f"tor asks for its cookie, which cannot be read: {exc}") from exc
+        # Not by ask, whose errors repeat what was asked.
+        self._send(f"AUTHENTICATE {secret.hex()}")
+        self._answer("AUTHENTICATE")
 
     def ask(self, command: str) -> list[str]:
         """The lines of an answer, without their codes."""
+        self._send(command)
+        return self._answer(command)
+
+    def _send(self, command: str) -> None:
         self._stream.write(command.encode() + b"\r\n")
         self._stream.flush()
+
+    def _answer(self, command: str) -> list[str]:
         lines = []
         while True:
             line = self._stream.readline().decode(errors="replace").rstrip("\r\n")
             if len(line) < 4:
                 raise TorError(f"tor ended its control connection at {command}.")
             lines.append(line[4:])
+            if line[3] == "+":
+                lines += self._data()
             if line[3] == " ":
                 if not line.startswith("250"):
                     raise TorError(f"tor refuses {command}: {line}")
                 return lines
+
+    def _data(self) -> list[str]:
+        """Lines up to the one with a dot alone. One that begins with a dot has been given another."""
+        lines: list[str] = []
+        while raw := self._stream.readline():
+            line = raw.decode(errors="replace").rstrip("\r\n")
+            if line == ".":
+                return lines
+            lines.append(line.removeprefix("."))
+        raise TorError("tor ended its control connection in the middle of an answer.")
+
+    def info(self, key: str) -> str:
+        """What tor says of a thing, or nothing where this tor does not know of it."""
+        try:
+            lines = self.ask(f"GETINFO {key}")
+        except TorError:
+            return ""
+        first = lines[0].partition("=")[2]
+        return "\n".join(filter(None, [first, *lines[1:-1]]))
 
     def bootstrap(self) -> tuple[int, str]:
         """How far it has come into the network, in per cent, and in its words."""

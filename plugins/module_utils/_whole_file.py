@@ -16,11 +16,17 @@ from pathlib import Path
 
 def write(path: Path, text: str, mode: int) -> None:
     """The whole file or none of it, with its mode from its first byte on."""
+    write_bytes(path, text.encode("utf-8"), mode)
+
+
+def write_bytes(path: Path, data: bytes, mode: int, uid: int = -1, gid: int = -1) -> None:
+    """The same for bytes, with an owner and a group where they are given (-1: as they come)."""
     descriptor, temporary = tempfile.mkstemp(prefix=".ansible-", dir=path.parent)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        with os.fdopen(descriptor, "wb") as stream:
+            os.fchown(descriptor, uid, gid)
             os.fchmod(descriptor, mode)
-            stream.write(text)
+            stream.write(data)
             stream.flush()
             os.fsync(descriptor)
         Path(temporary).replace(path)

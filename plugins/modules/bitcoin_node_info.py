@@ -31,6 +31,13 @@ options:
     description: Seconds since the newest block after which the node is not ready. Does not count on regtest.
     type: int
     default: 7200
+  networks:
+    description:
+      - The only networks by which it may have peers, as bitcoind calls them, such as C(onion).
+      - With a peer by another one the node is not ready, and RV(strangers) names it. Without any, all will do.
+    type: list
+    elements: str
+    default: []
   task:
     description:
       - ID of the Swarm task whose container is asked.
@@ -47,6 +54,13 @@ options:
 """
 
 EXAMPLES = r"""
+- name: See that all peers are onions
+  bcm.datacenter.bitcoin_node_info:
+    name: bitcoin-1
+    networks: [onion]
+  register: node
+  failed_when: node.strangers | length > 0
+
 - name: Wait until the node can be relied on
   bcm.datacenter.bitcoin_node_info:
     name: bitcoin-1
@@ -124,6 +138,33 @@ peers:
   returned: always
   type: int
   sample: 8
+inbound:
+  description: How many of them have come to it.
+  returned: always
+  type: int
+  sample: 3
+outbound:
+  description: How many of them it has gone to.
+  returned: always
+  type: int
+  sample: 5
+peer_networks:
+  description: How many of them come by which network.
+  returned: always
+  type: dict
+  sample: {onion: 8}
+strangers:
+  description: Those that come by another network than O(networks) has, with C(address), C(network) and C(direction), C(in) or C(out).
+  returned: always
+  type: list
+  elements: dict
+  sample: []
+local_addresses:
+  description: Addresses of its own that it tells others.
+  returned: always
+  type: list
+  elements: str
+  sample: ["2gzyxa5ihm7nsggfxnu52rck2vv4rvmdlkiu3zzui5du4xyclen53wid.onion:8333"]
 tip_age:
   description: Seconds since the time of the newest block.
   returned: always
@@ -200,7 +241,13 @@ class Asker:
             status = json.loads(out)
         except ValueError:
             status = {"error": f"bitcoin-status ended with {code}: {(err or out)[:500]}"}
-        found = assess(status, time.time(), self.module.params["min_peers"], self.module.params["max_tip_age"])
+        found = assess(
+            status,
+            time.time(),
+            self.module.params["min_peers"],
+            self.module.params["max_tip_age"],
+            self.module.params["networks"],
+        )
         return {**found, "container": container["id"], "health": health(container["status"])}
 
 
@@ -210,6 +257,7 @@ def main() -> None:
             "name": {"type": "str", "required": True},
             "min_peers": {"type": "int", "default": 1},
             "max_tip_age": {"type": "int", "default": 7200},
+            "networks": {"type": "list", "elements": "str", "default": []},
             "task": {"type": "str"},
             "docker": {"type": "str", "default": "docker"},
             "timeout": {"type": "int", "default": 90},

@@ -99,11 +99,7 @@ private_line:
   type: str
 """
 
-import base64
-import binascii
-import re
 import stat
-import traceback
 import typing as t
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,43 +107,17 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ansible_collections.bcm.datacenter.plugins.module_utils import _whole_file as whole_file
-
-try:
-    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
-
-    IMPORT_ERROR = None
-except ImportError:
-    IMPORT_ERROR = traceback.format_exc()
-
-ADDRESS = re.compile(r"[a-z2-7]{56}")
-KEY_BYTES = 32
+from ansible_collections.bcm.datacenter.plugins.module_utils._onion_keys import (
+    ADDRESS,
+    decode,
+    encode,
+    new_key,
+    public_of,
+)
 
 
 class KeyFileError(Exception):
     """A file that cannot be used as it is."""
-
-
-def encode(raw: bytes) -> str:
-    return base64.b32encode(raw).decode().rstrip("=")
-
-
-def decode(text: str) -> bytes | None:
-    """The key that Base32 without padding stands for, None if it is none."""
-    try:
-        raw = base64.b32decode(text.upper() + "=" * (-len(text) % 8))
-    except (binascii.Error, ValueError):
-        return None
-    # Also where the last bits do not belong to a key, which tor would not take.
-    return raw if len(raw) == KEY_BYTES and encode(raw) == text.upper() else None
-
-
-def new_key() -> bytes:
-    return X25519PrivateKey.generate().private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
-
-
-def public_of(private: bytes) -> bytes:
-    return X25519PrivateKey.from_private_bytes(private).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
 
 
 def plain_address(text: str | None) -> str | None:
@@ -264,8 +234,6 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    if IMPORT_ERROR:
-        module.fail_json(msg=missing_required_lib("cryptography >= 2.0"), exception=IMPORT_ERROR)
     options = module.params
     pair = KeyPair(
         Path(options["path"]), Path(options["public_path"]) if options["public_path"] else None, module.check_mode
@@ -276,6 +244,8 @@ def main() -> None:
             pair.remove()
         else:
             stored = pair.ensure(plain_address(options["address"]), options["regenerate"])
+    except ImportError as exc:
+        module.fail_json(msg=f"{missing_required_lib('cryptography >= 2.0')} {exc}")
     except KeyFileError as exc:
         module.fail_json(msg=str(exc))
     except OSError as exc:

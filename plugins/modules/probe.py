@@ -35,15 +35,19 @@ options:
           - V(http) - C(url) answers with one of C(status) (default V([200])), through C(proxy), trusting the file C(ca).
           - V(certificate) - the certificate that C(name), C(port) shows is trusted by the file C(ca), is for C(name), and has at least
             C(days) (default V(14)) left. With C(file) instead, that in this file has them.
+          - V(onions) - each onion that M(bcm.datacenter.onion_service) has set up here is loaded, described and introduced, as far as it is
+            this host's turn. C(control) is tor's control socket (default V(/run/tor/control)). Addresses and numbers of clients are
+            added to the part.
           - V(space) - a share of at least C(minimum) (default V(0.1)) of the file system at C(path) is free. With C(size), such as
             V(5GiB), what is below C(path) is also held against that, for a file system does not tell of a quota.
           - V(swarm) - C(managers) and C(workers) are ready members of the Swarm.
           - V(service) - the Swarm service C(service) runs as many tasks as it should.
           - V(report) - the program C(argv) prints JSON with C(ready) and, where that is false, C(reason). Where it is true, a C(note)
             that it prints is added to the part.
+          - V(routes) - no route leads out of the host's own networks, but by the interfaces in C(allowed).
         type: str
         required: true
-        choices: [certificate, http, port, report, service, space, swarm, unit]
+        choices: [certificate, http, onions, port, report, routes, service, space, swarm, unit]
       with:
         description: Parameters of the probe, as O(probes[].kind) names them.
         type: dict

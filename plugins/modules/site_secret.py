@@ -65,6 +65,11 @@ options:
         description: Replace a V(text) that is stored by the O(secrets[].value) given.
         type: bool
         default: false
+      replaces:
+        description:
+          - With O(secrets[].update), the value that the new one was made from, empty where there was none. If another run has
+            written something else meanwhile, that is an error, and nothing is written.
+        type: str
       user:
         description: User of the V(rpcauth) line.
         type: str

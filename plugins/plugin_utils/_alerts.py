@@ -76,6 +76,15 @@ RULES = {
         pattern=r"^(\S+Z )?\[\*\] |Excessive logging detected from ",
         per="source",
     ),
+    "bitcoin-rpc-refused": RuleFacts(
+        "bitcoind refuses a program that asks it",
+        classes=("service",),
+        sources=("bitcoin*",),
+        # A user who may not call what it calls (HTTP 403), and one whose password is wrong.
+        pattern=r"RPC User \S+ not allowed to call |ThreadRPCServer incorrect password attempt",
+        per="source",
+        quiet="30m",
+    ),
     "disk-full": RuleFacts(
         "there is no room left",
         pattern=r"No space left on device|Disk quota exceeded|Disk space is too low|[Ll]ess than \d+ KiB of free space",
@@ -98,6 +107,22 @@ RULES = {
         sources=("bcm-shipper",),
         pattern=r"of this host's journal (were removed|cannot be read)",
         quiet="1d",
+    ),
+    "lightning-fence": RuleFacts(
+        "lnd is held or stopped by its fence",
+        severity="critical",
+        classes=("service",),
+        sources=("lnd-*",),
+        pattern=r"stays down for ever|^(held|stopping lnd): (nobody outside|for -?\d+ seconds nobody outside|this volume has no number)",
+        per="source",
+        quiet="30m",
+    ),
+    "lightning-trouble": RuleFacts(
+        "something around lnd does not work",
+        sources=("bcm-lnd-guard*",),
+        pattern=r"^(lnd|Blocks reach lnd|Copy of lnd's channel backup at \S+|lnd's (channel backup|seed|fence|certificate))\b.*: \S",
+        resolved_by=r"^all is well$",
+        quiet="1h",
     ),
     "login-refused": RuleFacts(
         "somebody was refused",

@@ -13,16 +13,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.bcm.datacenter.plugins.module_utils import _sizes
-from ansible_collections.bcm.datacenter.plugins.plugin_utils import _chains
+from ansible_collections.bcm.datacenter.plugins.plugin_utils import _bitcoin_network, _chains
 
 # Our names of chains → those of bitcoind, which are its section names too.
 SECTIONS = {"mainnet": "main", "testnet4": "testnet4", "signet": "signet", "regtest": "regtest"}
 
-# The first release with testnet4 and the last one whose options differ from today's only as `render` knows.
-OLDEST = (28, 0)
+_WALLETS = "a failed migration of a wallet can delete the wallets' directory; its makers withdrew it"
+# What is known to do harm. 28 and older: CVE-2024-52911, of high severity, "through 28.x" (bitcoincore.org, 2026-05-05). 29.0: CVE-2025-54604 and
+# CVE-2025-54605, by which peers fill the disk with its log. 30.0 and 30.1: moved to /bin/insecure-wallet-deletion/ on bitcoincore.org. 32.0: the
+# notes of 32.1. Knots has the numbers of the Core that it is made from.
+OLDEST = (29, 1)
+OLD = {
+    28: "anybody in the network can do harm to it by CVE-2024-52911, of high severity, which 29.0 mended",
+    29: "peers can fill its log without end (CVE-2025-54604, CVE-2025-54605), which 29.1 mended",
+}
 BLOCKED = {
-    (30, 0): "a failed migration of a wallet can delete the wallets' directory; its makers withdrew it",
-    (30, 1): "a failed migration of a wallet can delete the wallets' directory; its makers withdrew it",
+    (30, 0): _WALLETS,
+    (30, 1): _WALLETS,
+    (32, 0): "its makers never released it, for what they found at the last minute",
 }
 
 # MiB that bitcoind takes beside its cache and the mempool: code, block index, peers, RPC, indexes.
@@ -33,6 +41,9 @@ CACHE_MAXIMUM = 16384
 # Below this a node at the tip writes its database again and again.
 CACHE_LEAST = 64
 MEMPOOL_DEFAULT = 300
+
+# Passwords stand in no configuration: users have hashes.
+SECRET_OPTIONS = ("rpcauth", "rpcpassword", "rpcuser")
 
 USER_NAME = re.compile(r"^[a-z][a-z0-9_-]{0,31}$")
 OPTION = re.compile(r"^[a-z][a-z0-9]*$")
@@ -87,9 +98,9 @@ def check_version(version: str, check: Checker) -> tuple[int, int]:
         check.errors += exc.errors
         return OLDEST
     if found in BLOCKED:
-        check.refuse("version", version, BLOCKED[found], "any other release from 28.0 on")
+        check.refuse("version", version, BLOCKED[found], "any other release from 29.1 on")
     elif found < OLDEST:
-        check.refuse("version", version, "is too old", "28.0 or later")
+        check.refuse("version", version, f"is too old: {OLD.get(found[0], OLD[28])}", "29.1 or later")
     return found
 
 
@@ -116,7 +127,9 @@ def _check_storage(settings: Mapping[str, Any], check: Checker) -> None:
         )
 
 
-def _check_network(settings: Mapping[str, Any], check: Checker) -> None:
+def _check_network(settings: Mapping[str, Any], found: tuple[int, int], check: Checker) -> None:
+    for key, value, why, allowed in _bitcoin_network.problems(settings, found):
+        check.refuse(key, value, why, allowed)
     for network in settings.get("rpc_allowed") or []:
         try:
             ipaddress.ip_network(network)
@@ -154,6 +167,8 @@ def _check_options(settings: Mapping[str, Any], managed: set[str], check: Checke
             check.refuse("options", option, "is no name of an option", "small letters and digits, without a dash")
         elif option in managed:
             check.refuse("options", option, "is set by a variable of its own", "options that have none")
+        elif option in _bitcoin_network.OTHER_WAYS and settings.get("network") != _bitcoin_network.CLEAR:
+            check.refuse("options", option, "leads past the site's Tor", "options that do not, or network: clear")
     if (settings.get("options") or {}).get("peerblockfilters") and not (settings.get("indexes") or {}).get(
         "blockfilterindex"
     ):
@@ -164,7 +179,7 @@ def _flag(value: object) -> str:
     return ("1" if value else "0") if isinstance(value, bool) else str(value)
 
 
-def _common(settings: Mapping[str, Any], found: tuple[int, int], dbcache: int, mempool: int) -> list[tuple[str, str]]:
+def _common(settings: Mapping[str, Any], dbcache: int, mempool: int) -> list[tuple[str, str]]:
     """Options that hold on every chain."""
     indexes = settings.get("indexes") or {}
     lines = [
@@ -177,6 +192,7 @@ def _common(settings: Mapping[str, Any], found: tuple[int, int], dbcache: int, m
         ("shutdownnotify", settings["shutdown_notify"]),
         # On since 30.0: asks the router to open a port.
         ("natpmp", "0"),
+        # Neither looks for addresses of its own to tell others, nor asks a Tor for an onion: it is given one, which stays.
         ("discover", "0"),
         ("listenonion", "0"),
         ("disablewallet", _flag(not settings.get("wallet", False))),
@@ -187,9 +203,6 @@ def _common(settings: Mapping[str, Any], found: tuple[int, int], dbcache: int, m
         ("networkactive", _flag(bool(settings.get("network_active", True)))),
     ]
     lines += [(name, _flag(bool(indexes.get(name, False)))) for name in _chains.INDEXES]
-    if found < (29, 0):
-        # Gone with 29.0, which refuses what it does not know.
-        lines.append(("upnp", "0"))
     # The user of the cookie, inside the container, may do all; each other one what is on its list.
     lines += [("rpccookiefile", settings["cookie_file"]), ("rpcwhitelistdefault", "0")]
     for user in settings.get("rpc_users") or []:
@@ -199,21 +212,16 @@ def _common(settings: Mapping[str, Any], found: tuple[int, int], dbcache: int, m
     return [*lines, ("includeconf", settings["users_file"])]
 
 
-def _of_chain(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _of_chain(settings: Mapping[str, Any], found: tuple[int, int]) -> list[tuple[str, str]]:
     """Options that bitcoind takes for one chain only, in its section."""
     ports = settings["ports"]
-    listen = bool(settings.get("listen", True))
-    lines = [("listen", _flag(listen)), ("port", str(ports["p2p"]))]
-    if listen:
-        lines.append(("bind", f"0.0.0.0:{ports['p2p']}"))
+    lines = _bitcoin_network.lines(settings, found)
     lines += [("rpcport", str(ports["rpc"])), ("rpcallowip", "127.0.0.0/8")]
     allowed = settings.get("rpc_allowed") or []
     # Without an address that may reach it, the port is not even open to others.
     lines.append(("rpcbind", "0.0.0.0" if allowed else "127.0.0.1"))  # noqa: S104
     lines += [("rpcallowip", str(ipaddress.ip_network(network))) for network in allowed]
     lines += [(f"zmqpub{topic}", f"tcp://0.0.0.0:{ports[f'zmq_{topic}']}") for topic in settings.get("zmq") or []]
-    lines += [("connect", str(peer)) for peer in settings.get("connect") or []]
-    lines += [("addnode", str(peer)) for peer in settings.get("addnode") or []]
     return lines
 
 
@@ -238,12 +246,13 @@ def plan(settings: Mapping[str, Any]) -> dict[str, Any]:
     memory = _sizes.to_bytes(settings["memory"]) - _sizes.to_bytes(settings.get("memory_reserve") or 0)
     dbcache, mempool = memory_plan(memory // _sizes.MIB, settings.get("dbcache"), settings.get("maxmempool"), check)
     _check_storage(settings, check)
-    _check_network(settings, check)
+    _check_network(settings, found, check)
     _check_users(settings, check)
     if check.errors:
         raise PlanError(check.errors)
-    common, of_chain = _common(settings, found, dbcache, mempool), _of_chain(settings)
-    _check_options(settings, {"rpcauth", *(name for name, _value in common + of_chain)}, check)
+    common, of_chain = _common(settings, dbcache, mempool), _of_chain(settings, found)
+    managed = {*SECRET_OPTIONS, *_bitcoin_network.MANAGED, *(name for name, _value in common + of_chain)}
+    _check_options(settings, managed, check)
     if check.errors:
         raise PlanError(check.errors)
     lines = [f"{name}={value}" for name, value in common]
@@ -257,5 +266,6 @@ def plan(settings: Mapping[str, Any]) -> dict[str, Any]:
         "maxmempool": mempool,
         "memory_limit": memory,
         "free_space_kib": _sizes.to_bytes(settings.get("free_space_min") or 0) // _sizes.KIB,
+        "door": _bitcoin_network.has_door(settings),
         "volume_kib": _sizes.to_bytes(settings.get("volume_size") or 0) // _sizes.KIB,
     }

@@ -11,9 +11,6 @@ from dataclasses import asdict, dataclass
 
 GB = 1000**3
 
-# A chain that is shared with others is reached through Tor alone, and Tor's role is still to come.
-TOR_ROLE_EXISTS = False
-
 
 @dataclass(frozen=True)
 class Ports:
@@ -94,6 +91,19 @@ MARGIN = 1 * GB
 def chain_ports(chain: str) -> dict[str, int | None]:
     """Return the ports of CHAIN by name."""
     return asdict(CHAINS[chain].ports)
+
+
+# How much higher the port is at which a node's RPC or ZMQ is reached from another host, by TLS, than the plain one, which its own host has taken.
+WAY = 1000
+
+
+def way_ports(chain: str) -> dict[str, int]:
+    """Return the ports at which the RPC and ZMQ of a node on CHAIN are reached from another host, by the names of the plain ones."""
+    return {
+        name: port + WAY
+        for name, port in chain_ports(chain).items()
+        if port and (name == "rpc" or name.startswith("zmq_"))
+    }
 
 
 def volume_minimum(chain: str, prune_mib: int | None, indexes: dict[str, bool]) -> int:

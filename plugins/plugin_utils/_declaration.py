@@ -19,8 +19,11 @@ from ansible_collections.bcm.datacenter.plugins.module_utils import _sizes
 from . import (
     _addresses,
     _alerts,
+    _bitcoin_nodes,
     _chains,
+    _declaration_lightning,
     _declaration_rules,
+    _declaration_tor,
     _floating,
     _kafka,
     _kafka_stacks,
@@ -47,6 +50,12 @@ _COMPANIONS = {
         "docker-images-prod.6aa30f8b08e16409b46e0173d6de2f56.r2.cloudflarestorage.com",
     ),
     "ghcr.io": ("pkg-containers.githubusercontent.com",),
+    # Releases, which it hands on, and the keys of those who sign lnd's, which are in its repository.
+    "github.com": (
+        "objects.githubusercontent.com",
+        "release-assets.githubusercontent.com",
+        "raw.githubusercontent.com",
+    ),
 }
 DOCKER_HUB = "https://registry-1.docker.io"
 
@@ -154,6 +163,7 @@ def expand(data: Mapping[str, Any], controller_python: str, folder: str = "") ->
         "kafka_nodes": [],
         "connect_nodes": [],
         "kafka_door_nodes": [],
+        "lightning_nodes": [],
     }
     hosts: dict[str, dict[str, Any]] = {}
     for endpoint in data["endpoints"]:
@@ -175,6 +185,7 @@ def expand(data: Mapping[str, Any], controller_python: str, folder: str = "") ->
             groups["app_hosts"] += group
         groups["kafka_nodes"] += _declaration_rules.kafka_hosts(data, name, group)
         groups["connect_nodes"] += group[: len(_kafka_stacks.worker_indexes(data["stacks"], name))]
+        groups["lightning_nodes"] += _declaration_lightning.hosts(data, name, group)
         if any((data["stacks"][stack] or {}).get("tier") == name for stack in _kafka_stacks.DOORS):
             groups["kafka_door_nodes"].append(group[0])
     return Site(_site_variables(data, networks, folder), groups, hosts)
@@ -286,6 +297,7 @@ def _site_variables(data: Mapping[str, Any], networks: list[dict[str, Any]], fol
             "addresses": {"gateway": _addresses.address("gateway", gateway["subnet"], _addresses.BUILDER_BLOCK, 1)},
         },
         "bcm_way_out": _way_out(name, networks),
+        "bcm_tor": _declaration_tor.variable(data, _way_out(name, networks), gateway["subnet"]),
         "bcm_lxd_socket": leader["lxd_socket"],
         "bcm_lxd_url": _lxd_url(leader),
         "bcm_stacks": _stacks(data),
@@ -404,8 +416,12 @@ def _instance(data: Mapping[str, Any], networks: list[dict[str, Any]], tier_name
     block = _addresses.block(tier_name, settings["block"])
     joined = [network for network in networks if network["name"] in facts.networks]
     name = f"{tier_name}-{index}"
+    # A leg that is there for Tor alone is none by which neighbours are known.
+    legs = _declaration_tor.networks_of(data, tier_name, facts.networks)
     addresses = {
-        network["name"]: _addresses.address(network["name"], network["subnet"], block, index) for network in joined
+        network["name"]: _addresses.address(network["name"], network["subnet"], block, index)
+        for network in networks
+        if network["name"] in legs
     }
     leg = settings["lan"]
     if leg and tier_name == "proxyhost":
@@ -439,9 +455,12 @@ def _target(target: str | list[str] | None, index: int) -> str | None:
 
 def _volumes(data: Mapping[str, Any], tier_name: str, index: int) -> list[dict[str, Any]]:
     volumes = [dict(volume) for volume in data["tiers"][tier_name]["volumes"]]
-    bitcoin = data["stacks"]["bitcoin"]
-    if bitcoin and bitcoin["tier"] == tier_name:
-        volumes.append({**_declaration_rules.BITCOIN_VOLUME, "size": _bitcoin_volume_size(data), "options": {}})
+    for node in _bitcoin_nodes.of_tier(data, tier_name):
+        volumes.append({**node.volume, "size": node.volume_size(), "options": {}})
+    if _declaration_lightning.hosts(data, tier_name, [tier_name]):
+        size = data["stacks"]["lightning"]["volume_size"]
+        mark = dict(_declaration_lightning.MARK)
+        volumes.append({**_declaration_lightning.VOLUME, "size": size, "options": {}, "marks": mark})
     if (tier_name, index) == ("manager", 1):
         volumes.append({**_registry_volume(data), "options": {}})
     if _declaration_rules.kafka_hosts(data, tier_name, [index]):
@@ -456,20 +475,21 @@ def _registry_volume(data: Mapping[str, Any]) -> dict[str, Any]:
     return {**_declaration_rules.REGISTRY_VOLUME, "size": data["registry"]["volume_size"]}
 
 
-def _bitcoin_volume_size(data: Mapping[str, Any]) -> str:
-    return data["stacks"]["bitcoin"]["volume_size"] or _declaration_rules.default_volume(dict(data))
-
-
 def _stacks(data: Mapping[str, Any]) -> dict[str, Any]:
     result = {}
     bitcoin, kafka = data["stacks"]["bitcoin"], data["stacks"]["kafka"]
     if bitcoin:
+        nodes = _bitcoin_nodes.expand(data)
+        first = _bitcoin_nodes.nodes(data)[0]
+        # Of the site's own chain here, too, where it always was; nodes has those of all chains.
         result["bitcoin"] = {
             **bitcoin,
             "version": bitcoin["version"] or data["versions"].get(bitcoin["implementation"]),
-            "prune": _sizes.to_bytes(bitcoin["prune"]) // _sizes.MIB if bitcoin["prune"] else None,
-            "volume_size": _bitcoin_volume_size(data),
-            "volume": dict(_declaration_rules.BITCOIN_VOLUME),
+            "prune": first.prune_mib,
+            "volume_size": first.volume_size(),
+            "volume": first.volume,
+            "chains": [node["chain"] for node in nodes],
+            "nodes": nodes,
         }
     if kafka["enabled"]:
         result["kafka"] = {
@@ -479,7 +499,7 @@ def _stacks(data: Mapping[str, Any]) -> dict[str, Any]:
             "volume": dict(_kafka.VOLUME),
         }
         result |= _stacks_beside_kafka(data["stacks"])
-    return result
+    return _declaration_lightning.stacks(data, result)
 
 
 def _stacks_beside_kafka(stacks: Mapping[str, Any]) -> dict[str, Any]:
@@ -528,7 +548,11 @@ def _mirrors(data: Mapping[str, Any]) -> dict[str, Any]:
         "images": dict(mirrors["images"]),
         "registries": dict(mirrors["registries"]),
         "docker_hub": mirrors["registries"]["docker.io"],
-        "downloads": {"bitcoin": mirrors["downloads"]["bitcoin"] or makers, **_kafka_downloads(data)},
+        "downloads": {
+            "bitcoin": mirrors["downloads"]["bitcoin"] or makers,
+            **_kafka_downloads(data),
+            **_lightning_downloads(data),
+        },
     }
 
 
@@ -537,6 +561,13 @@ def _kafka_downloads(data: Mapping[str, Any]) -> dict[str, Any]:
     if not data["stacks"]["kafka"]["enabled"]:
         return {}
     return {"kafka": data["mirrors"]["downloads"]["kafka"] or _kafka.DOWNLOADS}
+
+
+def _lightning_downloads(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Nothing where there is no lnd."""
+    if not data["stacks"]["lightning"]:
+        return {}
+    return {"lnd": data["mirrors"]["downloads"]["lnd"] or _declaration_lightning.DOWNLOADS}
 
 
 def _egress(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -557,6 +588,7 @@ def _egress(data: Mapping[str, Any]) -> dict[str, Any]:
         domains |= {host, *_COMPANIONS.get(host, ())}
         ports.add(port)
     return {
+        "bcm_egress_package_mirrors": _declaration_tor.package_mirrors(mirrors),
         "bcm_egress_allowed_domains": sorted(domains),
         "bcm_egress_allowed_ports": sorted(ports),
         "bcm_egress_allowed_private": [{"host": host, "port": port} for host, port in sorted(private)],

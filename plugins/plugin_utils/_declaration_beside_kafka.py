@@ -12,7 +12,7 @@ from typing import Any
 
 from ansible_collections.bcm.datacenter.plugins.module_utils import _sizes
 
-from . import _kafka_stacks
+from . import _bitcoin_nodes, _kafka_stacks
 from ._declaration_file import KeyPath
 from ._declaration_kinds import Check, suggestion
 
@@ -34,8 +34,8 @@ def topics_exist(kafka: Data, rights: Mapping[str, Any], path: KeyPath, check: C
 
 def able_tiers(data: Data, check: Check) -> list[str]:
     """Return the tiers on whose instances Kafka and what stands beside it can be."""
-    bitcoin = data["stacks"]["bitcoin"] if check.sound(("stacks", "bitcoin", "tier")) else None
-    return [name for name in data["tiers"] if name != "proxyhost" and not (bitcoin and bitcoin["tier"] == name)]
+    taken = {node.tier for node in _bitcoin_nodes.nodes(data)} if check.sound(("stacks", "bitcoin")) else set()
+    return [name for name in data["tiers"] if name != "proxyhost" and name not in taken]
 
 
 def unable(data: Data, tier: str, able: list[str]) -> str:

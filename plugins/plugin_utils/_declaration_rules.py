@@ -16,14 +16,24 @@ from urllib.parse import urlsplit
 
 from ansible_collections.bcm.datacenter.plugins.module_utils import _sizes
 
-from . import _addresses, _alerts, _chains, _declaration_beside_kafka, _kafka, _kafka_stacks, _wireguard
+from . import (
+    _addresses,
+    _alerts,
+    _bitcoin_network,
+    _bitcoin_nodes,
+    _chains,
+    _declaration_beside_kafka,
+    _declaration_lightning,
+    _declaration_tor,
+    _kafka,
+    _kafka_stacks,
+    _wireguard,
+)
 from ._declaration_file import KeyPath
 from ._declaration_kinds import Check, suggestion
 
 Data = dict[str, Any]
 
-# The volume that the stack `bitcoin` brings with it.
-BITCOIN_VOLUME = {"name": "bitcoin", "path": "/srv/bitcoin"}
 # The one that the registry for what the site builds has, on the first manager.
 REGISTRY_VOLUME = {"name": "registry", "path": "/srv/registry"}
 
@@ -35,7 +45,7 @@ NETWORK_SIZES = {"outside": (16, 24), "gateway": (12, 20), "cluster": (12, 20)}
 
 _RESERVED = (
     *("all", "ungrouped", "localhost", "endpoints", "instances", "app_hosts", "swarm_nodes", "kafka_nodes"),
-    *("connect_nodes", "kafka_door_nodes"),
+    *("connect_nodes", "kafka_door_nodes", "lightning_nodes"),
     *("lxd_leader", "lxd_candidates", "lxd_leading", "lxd_led", "lxd_silent"),
 )
 
@@ -56,6 +66,8 @@ def judge(data: Data, check: Check) -> None:
         _stack_places,
         _chain,
         _bitcoin,
+        _declaration_lightning.judge,
+        _lightning_signatures,
         _kafka_places,
         _kafka_stack,
         _alert_rules,
@@ -67,6 +79,7 @@ def judge(data: Data, check: Check) -> None:
         _certificates,
         _mirrors,
         _egress,
+        _declaration_tor.judge,
     ):
         rule(data, check)
 
@@ -451,32 +464,28 @@ def _stack_places(data: Data, check: Check) -> None:
 
 
 def _chain(data: Data, check: Check) -> None:
-    chain = data["chain"]
-    if not check.sound(("chain",)):
+    chain, bitcoin = data["chain"], data["stacks"]["bitcoin"]
+    if not check.sound(("chain",)) or not bitcoin:
         return
-    if _chains.CHAINS[chain].public and not _chains.TOR_ROLE_EXISTS:
-        check.refuse(
-            ("chain",),
-            chain,
-            "a node of a chain that is shared with others goes out through Tor alone, and there is no role for Tor yet",
-            "regtest",
-        )
-    bitcoin = data["stacks"]["bitcoin"]
     path = ("stacks", "bitcoin", "implementation")
-    if chain == "simnet" and not bitcoin:
-        return
-    if not bitcoin or not check.sound(path):
+    further = [(other, ("stacks", "bitcoin", "chains", other)) for other in bitcoin["chains"] or {}]
+    if chain in bitcoin["chains"]:
+        problem = "is the site's own chain, and what is said of its node stands beside chains"
+        check.refuse(("stacks", "bitcoin", "chains", chain), None, problem, "other chains", shows_value=False)
+    if not check.sound(path):
         return
     implementation = bitcoin["implementation"]
     facts = _chains.IMPLEMENTATIONS[implementation]
-    if chain not in facts.chains:
-        able = [name for name, others in _chains.IMPLEMENTATIONS.items() if chain in others.chains]
-        check.refuse(
-            ("chain",),
-            chain,
-            f"{implementation} does not have it",
-            f"{', '.join(facts.chains)}, or one of {', '.join(able)} as stacks.bitcoin.implementation",
-        )
+    for one, at in [(chain, ("chain",)), *further]:
+        if one not in facts.chains:
+            able = [name for name, others in _chains.IMPLEMENTATIONS.items() if one in others.chains]
+            check.refuse(
+                at,
+                one,
+                f"{implementation} does not have it",
+                f"{', '.join(facts.chains)}, or one of {', '.join(able)} as stacks.bitcoin.implementation",
+                shows_value=at == ("chain",),
+            )
     if facts.role is None:
         ready = [name for name, others in _chains.IMPLEMENTATIONS.items() if others.role]
         check.refuse(path, implementation, "there is no role for it yet", ", ".join(ready))
@@ -487,27 +496,143 @@ def _bitcoin(data: Data, check: Check) -> None:
     path = ("stacks", "bitcoin")
     if not bitcoin:
         return
-    if data["chain"] and check.sound((*path, "prune"), (*path, "indexes"), (*path, "volume_size")):
-        _bitcoin_volume(data, check)
-    if check.sound((*path, "prune"), (*path, "indexes")) and bitcoin["prune"] and bitcoin["indexes"]["txindex"]:
+    for node in _bitcoin_nodes.nodes(data):
+        _bitcoin_place(data, node, check)
+        _bitcoin_storage(node, check)
+        _bitcoin_memory(data, node, check)
+        _bitcoin_peers(data, node, check)
+        _bitcoin_consumers(data, node, check)
+    if check.sound((*path, "implementation")):
+        _signatures(bitcoin, _chains.IMPLEMENTATIONS[bitcoin["implementation"]].signers, path, check)
+
+
+def _bitcoin_place(data: Data, node: _bitcoin_nodes.Node, check: Check) -> None:
+    """A further node may be on instances of another tier. (Of the first one's tier a rule of all stacks says what is wrong.)"""
+    path, tier = (*node.path, "tier"), node.tier
+    if (
+        not node.instance
+        or not check.sound(path, ("tiers",), ("stacks", "bitcoin", "tier"))
+        or tier == data["stacks"]["bitcoin"]["tier"]
+    ):
+        return
+    apps = [name for name in data["tiers"] if name not in ("proxyhost", "manager")]
+    if tier not in apps:
+        why = "is not for apps" if tier in data["tiers"] else f"is no tier of this site{suggestion(tier, apps)}"
+        check.refuse(path, tier, why, ", ".join(apps) or "a tier of its own, declared under tiers")
+    elif data["tiers"][tier]["count"] == 0:
+        check.refuse(("tiers", tier, "count"), 0, f"the node of {node.chain} has nowhere to run", "at least 1")
+
+
+def _bitcoin_storage(node: _bitcoin_nodes.Node, check: Check) -> None:
+    path, declared = node.path, node.declared
+    if not check.sound((*path, "prune"), (*path, "indexes")):
+        return
+    if check.sound(("chain",), (*path, "volume_size")):
+        _bitcoin_volume(node, check)
+    if declared["prune"] and declared["indexes"]["txindex"]:
         check.refuse(
             (*path, "prune"),
-            bitcoin["prune"],
+            declared["prune"],
             "an index of all transactions needs all blocks",
             "either prune or indexes.txindex, not both",
         )
-    tier = data["tiers"].get(bitcoin["tier"])
-    if tier and bitcoin["dbcache"] is not None and check.sound((*path, "dbcache"), ("tiers", bitcoin["tier"], "size")):
-        memory = _sizes.to_bytes(tier["size"]["memory"]) // _sizes.MIB
-        if bitcoin["dbcache"] > memory * 3 // 4:
+
+
+def _bitcoin_memory(data: Data, node: _bitcoin_nodes.Node, check: Check) -> None:
+    path, declared = node.path, node.declared
+    tier = data["tiers"].get(node.tier)
+    beside = _bitcoin_nodes.of_tier(data, node.tier)
+    sound = check.sound((*path, "memory"), *((*other.path, "memory") for other in beside), ("tiers", node.tier, "size"))
+    if not tier or not sound:
+        return
+    whole = _sizes.to_bytes(tier["size"]["memory"]) // _sizes.MIB
+    taken = [_sizes.to_bytes(_bitcoin_nodes.memory(data, other)[0]) // _sizes.MIB for other in beside]
+    reserve = _sizes.to_bytes(_bitcoin_nodes.RESERVE) // _sizes.MIB
+    lnd = _sizes.to_bytes(_bitcoin_nodes.LIGHTNING_MEMORY) // _sizes.MIB
+    lnd *= _bitcoin_nodes.beside_lightning(data, node.tier)
+    if len(beside) > 1 or declared["memory"] or lnd:
+        least = _bitcoin_nodes.least_memory(data, node)
+        mine = taken[beside.index(node)]
+        # Where the first one is not told, it has what the others leave, and the system has its part of that.
+        beyond = sum(taken) + lnd + (reserve if beside[0].declared["memory"] else 0) > whole
+        sharing = [*(other.chain for other in beside), *(["lnd"] if lnd else [])]
+        if beyond or mine < least:
             check.refuse(
-                (*path, "dbcache"),
-                bitcoin["dbcache"],
-                f"an instance of its tier has {memory} MiB of memory, and the node needs some beside its cache",
-                f"at most {memory * 3 // 4}, or more memory in tiers.{bitcoin['tier']}.size",
+                (*path, "memory"),
+                declared["memory"],
+                f"an instance of its tier has {whole} MiB of memory for {' and '.join(sharing)}, and {reserve} MiB are the system's",
+                f"as much as leaves {least} MiB or more to each node, or more memory in tiers.{node.tier}.size",
+                shows_value=declared["memory"] is not None,
             )
-    if check.sound((*path, "implementation")):
-        _signatures(bitcoin, _chains.IMPLEMENTATIONS[bitcoin["implementation"]].signers, path, check)
+            return
+    mine = taken[beside.index(node)]
+    if declared["dbcache"] is not None and check.sound((*path, "dbcache")) and declared["dbcache"] > mine * 3 // 4:
+        check.refuse(
+            (*path, "dbcache"),
+            declared["dbcache"],
+            f"an instance of its tier has {mine} MiB of memory, and the node needs some beside its cache"
+            if mine == whole
+            else f"it has {mine} MiB of memory, and needs some beside its cache",
+            f"at most {mine * 3 // 4}, or more memory in tiers.{node.tier}.size",
+        )
+
+
+def _bitcoin_peers(data: Data, node: _bitcoin_nodes.Node, check: Check) -> None:
+    path, declared = node.path, node.declared
+    if not check.sound((*path, "network"), ("chain",)):
+        return
+    network = declared["network"]
+    if network == _bitcoin_network.CLEAR and _chains.CHAINS[node.chain].public:
+        check.refuse(
+            (*path, "network"),
+            network,
+            f"{node.chain} is shared with others, and no way leads to them from the site's hosts but Tor's",
+            f"{_bitcoin_network.ONION} or {_bitcoin_network.MIXED}",
+        )
+        return
+    for key in ("connect", "addnode", "seednode"):
+        for position, peer in enumerate(declared[key]):
+            at = (*path, key, position)
+            problem = _bitcoin_network.peer_problem(peer, network) if check.sound(at) else None
+            if problem:
+                check.refuse(at, peer, *problem)
+            elif peer in declared[key][:position]:
+                check.refuse(at, peer, "stands in the list twice", "each once")
+    if declared["connect"] and declared["seednode"]:
+        check.refuse(
+            (*path, "seednode"), declared["seednode"], "with connect, no others are looked for", "one of the two"
+        )
+    if declared["private_broadcast"]:
+        backs = [one["name"] for one in _bitcoin_nodes.consumers(data, node)]
+        if network == _bitcoin_network.CLEAR:
+            check.refuse((*path, "private_broadcast"), True, "needs Tor", "false, or another network")
+        elif _bitcoin_nodes.LIGHTNING in backs:
+            why = "lnd relies on this node, and has to find what it has sent in the node's mempool"
+            check.refuse((*path, "private_broadcast"), True, why, "false for a node that lnd relies on")
+
+
+def _bitcoin_consumers(data: Data, node: _bitcoin_nodes.Node, check: Check) -> None:
+    tiers = [name for name in data["tiers"] if name != "proxyhost"]
+    for position, one in enumerate(node.declared["consumers"]):
+        path = (*node.path, "consumers", position)
+        if not one or not check.sound(path, ("tiers",)):
+            continue
+        if one["tier"] not in tiers:
+            why = (
+                "leads out, and has no business with a node"
+                if one["tier"] == "proxyhost"
+                else f"is no tier of this site{suggestion(one['tier'], tiers)}"
+            )
+            check.refuse((*path, "tier"), one["tier"], why, ", ".join(tiers))
+        if one["name"] == _bitcoin_nodes.LIGHTNING and data["stacks"].get("lightning"):
+            check.refuse(
+                (*path, "name"), one["name"], "is the site's own lnd, which is a consumer by itself", "another name"
+            )
+
+
+def _lightning_signatures(data: Data, check: Check) -> None:
+    if data["stacks"]["lightning"]:
+        _signatures(data["stacks"]["lightning"], _declaration_lightning.SIGNERS, ("stacks", "lightning"), check)
 
 
 def _signatures(stack: Data, known: int, path: KeyPath, check: Check) -> None:
@@ -522,44 +647,33 @@ def _signatures(stack: Data, known: int, path: KeyPath, check: Check) -> None:
         check.refuse((*path, "signatures"), wanted, problem, f"at most {known}, or more in signers")
 
 
-def _bitcoin_volume(data: Data, check: Check) -> None:
-    bitcoin, chain = data["stacks"]["bitcoin"], data["chain"]
-    volume = bitcoin["volume_size"]
+def _bitcoin_volume(node: _bitcoin_nodes.Node, check: Check) -> None:
+    chain, declared = node.chain, node.declared
+    volume, prune = declared["volume_size"], node.prune_mib
     if volume is None:
         return
-    path = ("stacks", "bitcoin", "volume_size")
-    prune = _sizes.to_bytes(bitcoin["prune"]) // _sizes.MIB if bitcoin["prune"] else None
+    path = (*node.path, "volume_size")
     if chain == "mainnet" or prune is None or _sizes.to_bytes(volume) >= prune * _sizes.MIB:
-        least = _chains.volume_minimum(chain, prune, bitcoin["indexes"])
+        least = _chains.volume_minimum(chain, prune, declared["indexes"])
         if _sizes.to_bytes(volume) < least:
-            kept = f"pruned to {bitcoin['prune']}" if prune else "in full"
+            kept = f"pruned to {declared['prune']}" if prune else "in full"
             check.refuse(
                 path,
                 volume,
                 f"{chain} {kept} with what is declared beside it needs about {_gib(least)}",
-                f"at least {_gib(least)}, or null for {default_volume(data)}",
+                f"at least {_gib(least)}, or null for {node.default_volume()}",
             )
     else:
         check.refuse(
             path,
             volume,
-            f"is smaller than what prune keeps, {bitcoin['prune']}",
+            f"is smaller than what prune keeps, {declared['prune']}",
             "a volume larger than prune, or a smaller prune",
         )
 
 
 def _gib(size: int) -> str:
     return f"{-(-size // _sizes.GIB)}GiB"
-
-
-def default_volume(data: Data) -> str:
-    """Return the size of the volume for a node's data, if the declaration says none."""
-    bitcoin = data["stacks"]["bitcoin"]
-    if not bitcoin["prune"]:
-        return _chains.CHAINS[data["chain"]].default_volume
-    prune = _sizes.to_bytes(bitcoin["prune"]) // _sizes.MIB
-    # Half as much again: the chain's state grows, and a database that is compacted stands twice for a moment.
-    return _gib(_chains.volume_minimum(data["chain"], prune, bitcoin["indexes"]) * 3 // 2)
 
 
 def kafka_hosts(data: Mapping[str, Any], tier: str, hosts: list[Any]) -> list[Any]:
@@ -682,14 +796,17 @@ def _kafka_memory(data: Data, tier: str, check: Check) -> None:
 
 
 def _volumes(data: Data, check: Check) -> None:
-    bitcoin = data["stacks"]["bitcoin"]
     for tier, settings in data["tiers"].items():
         path = ("tiers", tier, "volumes")
         if not check.sound(path):
             continue
         owners = {"path": {"/": "the root disk"}, "name": {}}
-        if bitcoin and bitcoin["tier"] == tier:
-            owners["path"][BITCOIN_VOLUME["path"]] = owners["name"][BITCOIN_VOLUME["name"]] = "the stack bitcoin"
+        for node in _bitcoin_nodes.of_tier(data, tier):
+            owner = f"the node of {node.chain}" if node.instance else "the stack bitcoin"
+            owners["path"][node.volume["path"]] = owners["name"][node.volume["name"]] = owner
+        if _declaration_lightning.hosts(data, tier, [tier]):
+            volume = _declaration_lightning.VOLUME
+            owners["path"][volume["path"]] = owners["name"][volume["name"]] = "the stack lightning"
         if kafka_hosts(data, tier, [1]):
             owners["path"][_kafka.VOLUME["path"]] = owners["name"][_kafka.VOLUME["name"]] = "the stack kafka"
         if _kafka_stacks.worker_indexes(data["stacks"], tier):
@@ -720,9 +837,11 @@ def _pool(data: Data, check: Check) -> None:
     of_kafka = 0
     for tier, settings in data["tiers"].items():
         wanted += settings["count"] * sum(_sizes.to_bytes(volume["size"]) for volume in settings["volumes"])
-        bitcoin = data["stacks"]["bitcoin"]
-        if bitcoin and bitcoin["tier"] == tier and data["chain"] in _chains.CHAINS:
-            wanted += settings["count"] * _sizes.to_bytes(bitcoin["volume_size"] or default_volume(data))
+        wanted += settings["count"] * sum(
+            _sizes.to_bytes(node.volume_size()) for node in _bitcoin_nodes.of_tier(data, tier)
+        )
+        if _declaration_lightning.hosts(data, tier, [tier]):
+            wanted += settings["count"] * _sizes.to_bytes(data["stacks"]["lightning"]["volume_size"])
         kafka = kafka_hosts(data, tier, list(range(1, settings["count"] + 1)))
         of_kafka += len(kafka) * _sizes.to_bytes(data["stacks"]["kafka"]["volume_size"])
         workers = len(_kafka_stacks.worker_indexes(data["stacks"], tier))

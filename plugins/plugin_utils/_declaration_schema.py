@@ -13,7 +13,7 @@ from typing import Any
 
 from ansible_collections.bcm.datacenter.plugins.module_utils._sizes import GIB, MIB
 
-from . import _alerts, _chains, _kafka, _kafka_stacks
+from . import _alerts, _bitcoin_network, _chains, _kafka, _kafka_stacks, _lightning_keys, _tor_keys
 from ._declaration_file import KeyPath
 from ._declaration_kinds import Bool, Check, Choice, Int, Keys, Kind, ListOf, MapOf, Size, Text, Url
 
@@ -290,6 +290,64 @@ SIGNER = Keys(
     }
 )
 
+CONSUMER = Keys(
+    fields={
+        "name": Text(
+            about="What it is called. Each of its hosts has a certificate of its own with this name.",
+            required=True,
+            pattern=r"[a-z][a-z0-9]{0,15}",
+            allows="a small letter, then at most 15 small letters or digits",
+        ),
+        "tier": Text(about="Tier on whose instances it runs.", required=True, pattern=TIER, allows=TIER_ALLOWS),
+    }
+)
+
+_PEER = Text(pattern=r"[A-Za-z0-9.:\[\]-]{1,270}", allows="HOST or HOST:PORT")
+
+# What is said of the node of each chain.
+NODE: dict[str, Kind] = {
+    "network": Choice(
+        about="How it meets its peers: `onion`, onions alone, by Tor; `onion_and_clear_through_tor`, whoever Tor leads to; `clear`, without Tor, "
+        "for a chain that the site has to itself.",
+        default=_bitcoin_network.ONION,
+        choices=_bitcoin_network.NETWORKS,
+    ),
+    "inbound": Bool(about="Whether peers may come, by an onion of the node's own.", default=True),
+    "connect": ListOf(about="The only peers that it connects to.", item=_PEER),
+    "addnode": ListOf(about="Peers that it connects to beside those that it finds.", item=_PEER),
+    "seednode": ListOf(about="Peers that it asks for others, and leaves.", item=_PEER),
+    "private_broadcast": Bool(
+        about="Whether its own transactions go out by a connection of Tor's for each (from release 31.1 on; never where lnd relies on it).",
+        default=False,
+    ),
+    "wallet": Bool(about="Whether the node has wallets.", default=False),
+    "prune": Size(
+        about="How much of the blocks to keep; `null`: all.", nullable=True, low=_chains.PRUNE_MINIMUM_MIB * MIB
+    ),
+    "indexes": Keys(
+        about="Indexes to build.",
+        fields={name: Bool(about=f"`{name}` of bitcoind.", default=False) for name in _chains.INDEXES},
+    ),
+    "volume_size": Size(
+        about="Size of the volume for its data; `null`: what suits the chain.", nullable=True, low=1 * GIB
+    ),
+    "memory": Size(
+        about="What it may have of the instance's memory; `null`: what other nodes there leave, and 1GiB for a further one.",
+        nullable=True,
+        low=512 * MIB,
+    ),
+    "dbcache": Int(about="Cache in MiB; `null`: from the memory.", nullable=True, low=4),
+    "rpc_users": ListOf(about="Users of its RPC beside the site's own.", item=RPC_USER, unique="name"),
+    "zmq": ListOf(
+        about="What it publishes by ZMQ.", default=list(_chains.ZMQ_TOPICS), item=Choice(choices=_chains.ZMQ_TOPICS)
+    ),
+    "consumers": ListOf(
+        about="Who uses its RPC and ZMQ: on the same host at once, from another one by TLS with a certificate at each end.",
+        item=CONSUMER,
+        unique="name",
+    ),
+}
+
 BITCOIN = Keys(
     nullable=True,
     fields={
@@ -316,23 +374,31 @@ BITCOIN = Keys(
         "signatures": Int(
             about="How many of them must have signed; `null`: the role's own number.", nullable=True, low=1, high=50
         ),
-        "wallet": Bool(about="Whether the node has wallets.", default=False),
-        "prune": Size(
-            about="How much of the blocks to keep; `null`: all.", nullable=True, low=_chains.PRUNE_MINIMUM_MIB * MIB
-        ),
-        "indexes": Keys(
-            about="Indexes to build.",
-            fields={name: Bool(about=f"`{name}` of bitcoind.", default=False) for name in _chains.INDEXES},
-        ),
-        "volume_size": Size(
-            about="Size of the volume for its data; `null`: what suits the chain.", nullable=True, low=1 * GIB
-        ),
-        "dbcache": Int(about="Cache in MiB; `null`: from the memory of the instance.", nullable=True, low=4),
-        "rpc_users": ListOf(about="Users of its RPC beside the site's own.", item=RPC_USER, unique="name"),
-        "zmq": ListOf(
-            about="What it publishes by ZMQ.", default=list(_chains.ZMQ_TOPICS), item=Choice(choices=_chains.ZMQ_TOPICS)
+        **NODE,
+        "chains": MapOf(
+            about="Further chains beside `chain`, each with a node of its own.",
+            keys=tuple(_chains.CHAINS),
+            key_allows=", ".join(_chains.CHAINS),
+            item=Keys(
+                fields={
+                    "tier": Text(
+                        about="Tier on whose instances it runs; `null`: that of the first node.",
+                        nullable=True,
+                        pattern=TIER,
+                        allows=TIER_ALLOWS,
+                    ),
+                    **NODE,
+                }
+            ),
         ),
     },
+)
+
+LIGHTNING = _lightning_keys.lightning(
+    Text(
+        about="Tier on whose instances it runs, one lnd on each.", default="lightning", pattern=TIER, allows=TIER_ALLOWS
+    ),
+    SIGNER,
 )
 
 KAFKA_SIGNATURES = "How many of them must have signed; `null`: one, as its makers do."
@@ -807,6 +873,7 @@ SCHEMA = Keys(
                 )
             },
         ),
+        "tor": _tor_keys.TOR,
         "cluster": Keys(
             about="Several endpoints are one cluster of LXD.",
             fields={
@@ -859,6 +926,7 @@ SCHEMA = Keys(
             about="What runs on them.",
             fields={
                 "bitcoin": BITCOIN,
+                "lightning": LIGHTNING,
                 "kafka": KAFKA,
                 "connect": CONNECT,
                 "schema_registry": SCHEMA_REGISTRY,
@@ -868,8 +936,8 @@ SCHEMA = Keys(
         ),
         "versions": MapOf(
             about="Releases, by program, where a stack does not say.",
-            keys=(*_chains.IMPLEMENTATIONS, "kafka"),
-            key_allows=", ".join((*_chains.IMPLEMENTATIONS, "kafka")),
+            keys=(*_chains.IMPLEMENTATIONS, "kafka", "lnd"),
+            key_allows=", ".join((*_chains.IMPLEMENTATIONS, "kafka", "lnd")),
             item=Text(pattern=r"[0-9]+(\.[0-9]+)+([a-z0-9.-]*)", allows="a version, such as 30.2"),
         ),
         "mirrors": Keys(
@@ -909,6 +977,9 @@ SCHEMA = Keys(
                     fields={
                         "bitcoin": Url(about="For the stack `bitcoin`; `null`: its makers' server.", nullable=True),
                         "kafka": Url(about="For the stack `kafka`; `null`: its makers' archive.", nullable=True),
+                        "lnd": Url(
+                            about="For lnd of the stack `lightning`; `null`: its makers' server.", nullable=True
+                        ),
                     },
                 ),
             },
@@ -981,6 +1052,11 @@ SCHEMA = Keys(
                     item=Text(pattern=rf"\.?{HOST}", allows="a host name, or .domain for all below it"),
                 ),
                 "allowed_ports": ListOf(about="Ports.", default=[80, 443], item=Int(low=1, high=65535)),
+                "through_tor": ListOf(
+                    about="What goes out by Tor that would go out directly: `apt`, packages; `pulls`, images of containers, by the caches. "
+                    "Mirrors at private addresses stay what they are.",
+                    item=Choice(choices=_tor_keys.THROUGH_TOR),
+                ),
                 "allowed_private": ListOf(
                     about="Private addresses, which are denied otherwise.",
                     item=Keys(

@@ -16,8 +16,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from bus import Bus
+from lightning import HOST, Ours, Owner, Theirs, step
 from neighbour import all_but, somebody
-from standing import CHECKOUT, LXD_ENV, Site, declaration, node_answers, play, start, wait_for
+from standing import CHECKOUT, LXD_ENV, Site, declaration, lab, node_answers, play, start, wait_for, without_lnd
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +52,31 @@ def bus(site: Site) -> Iterator[Bus]:
     found.mend()
 
 
-# A second site is about other things, and three brokers more would take the processors from them.
+@pytest.fixture(scope="session")
+def theirs() -> Theirs:
+    """An lnd that belongs to somebody else, beside Bitcoin nodes that do; all of them by onion alone."""
+    lab("lnd", "up", timeout=3600)
+    return Theirs()
+
+
+@pytest.fixture(scope="session")
+def ours(site: Site, theirs: Theirs) -> Ours:
+    """The site's lnd, in step with the chain that the other one is on."""
+    if HOST not in site.instances:
+        pytest.fail(f"site {site.name} has no {HOST}: its declaration has no lnd")
+    found = Ours(site)
+    wait_for("the site's lnd", found.info, 120, every=2)
+    step(found, theirs)
+    return found
+
+
+@pytest.fixture(scope="session")
+def owner() -> Owner:
+    """Whose money it is."""
+    return Owner()
+
+
+# A second site is about other things, and three brokers more, or an lnd, would take the processors from them.
 WITHOUT_KAFKA = {"  kafka": "  kafka: {enabled: false}"}
 
 
@@ -59,7 +84,7 @@ WITHOUT_KAFKA = {"  kafka": "  kafka: {enabled: false}"}
 def other_site(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A second site on the same machine: no more of it than its fabric. Afterwards nothing of it is left."""
     small = {"name": "name: e2e-other", "pool": "pool: {size: 8GiB}", **WITHOUT_KAFKA}
-    inventory = declaration(tmp_path_factory.mktemp("other"), **small)
+    inventory = without_lnd(declaration(tmp_path_factory.mktemp("other"), **small))
     run = play("playbooks/fabric.yml", inventory=inventory)
     assert run.status == 0, run.text[-3000:]
     yield Site.read(inventory)
@@ -84,6 +109,7 @@ def declared(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         pool="pool: {size: 20GiB}",
         **{"    volume_size": "    volume_size: 5GiB\n    wallet: true", **WITHOUT_KAFKA},
     )
+    without_lnd(inventory)
     taken_away = ("playbooks/destroy.yml", "-e", "confirm=e2e-second", "-e", "data=true")
     # What a test run that was killed has left.
     before = play(*taken_away, inventory=inventory)

@@ -276,3 +276,12 @@ def declaration(directory: Path, **replaced: str) -> Path:
         text = re.sub(pattern, lambda _match, new=new: new, text)  # type: ignore[misc]
     file.write_text(text)
     return copy
+
+
+def without_lnd(inventory: Path) -> Path:
+    """The same without the lab's lnd, and the tier that it is on."""
+    file = inventory / "site.bcm.yml"
+    text, found = re.subn(r"(?m)^  - path: \S*/lnd-vars\.yml\n    optional: true\n", "", file.read_text())
+    assert found == 1, "the lab's declaration names its lnd in another way"
+    file.write_text(text)
+    return inventory

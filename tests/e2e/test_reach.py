@@ -61,6 +61,8 @@ TARGETS: dict[str, tuple[str, str, str]] = {
     "another site's bridge: dns": ("dns", "{other_host}", "53"),
     "proxyhost: proxy": ("tcp", "{proxyhost}", "3128"),
     "proxyhost: cache of the Hub": ("tcp", "{proxyhost}", "5000"),
+    "proxyhost: SOCKS": ("tcp", "{proxyhost}", "9050"),
+    "way out: SOCKS": ("tcp", "{way_out}", "9050"),
     "way out: proxy": ("tcp", "{way_out}", "3128"),
     "way out: cache of the Hub": ("tcp", "{way_out}", "5000"),
     "way out: ssh": ("tcp", "{way_out}", "22"),
@@ -74,9 +76,11 @@ TARGETS: dict[str, tuple[str, str, str]] = {
     "bitcoin-1: rpc": ("tcp", "{bitcoin}", "{rpc}"),
     "bitcoin-1: zmq": ("tcp", "{bitcoin}", "{zmq_hashblock}"),
     "bitcoin-1: p2p": ("tcp", "{bitcoin}", "{p2p}"),
+    "bitcoin-1: onion": ("tcp", "{bitcoin_gateway}", "{onion}"),
     "bitcoind on its overlay: rpc": ("tcp", "{bitcoind}", "{rpc}"),
     "bitcoind on its overlay: zmq": ("tcp", "{bitcoind}", "{zmq_hashblock}"),
     "bitcoind on its overlay: p2p": ("tcp", "{bitcoind}", "{p2p}"),
+    "bitcoind on its overlay: onion": ("tcp", "{bitcoind}", "{onion}"),
 }
 
 REGISTRY = {"manager: registry"}
@@ -85,25 +89,48 @@ INSIDE = {"manager: registry", "manager: mirror of the Hub", *KAFKA}
 # Between its members, which are told by the address of their host.
 MEMBERS = {"manager: Kafka, for brokers", "manager: Kafka, for controllers"}
 GATEWAY = {"proxyhost: proxy", "proxyhost: cache of the Hub", "way out: proxy", "way out: cache of the Hub"}
-OVERLAY = {"bitcoind on its overlay: zmq", "bitcoind on its overlay: p2p"}
+# What goes out by Tor. Squid gives it packages and nothing else; what is cached for others is not for it.
+SOCKS = {"proxyhost: SOCKS", "way out: SOCKS"}
+TOR = {"proxyhost: proxy", "way out: proxy", *SOCKS}
+# Of peers it takes those alone that come by its onion, at a port of their own.
+OVERLAY = {"bitcoind on its overlay: zmq", "bitcoind on its overlay: onion"}
+# The node's onion leads there from the proxyhosts. From its own host, and from tasks on the network that published ports are on, so do these.
+ONION = {"bitcoin-1: onion"}
+# What the way to the node from lnd's host begins with; only where there is an lnd.
+WAY = {"bitcoin-1: rpc", "bitcoin-1: zmq"}
+HOST_OF_NODE = ("bitcoin", "a task on bitcoind's overlay, on bitcoin", "bitcoind's own container")
 # Who asks -> all that must answer. What is not named must not answer.
 REACHED: dict[str, set[str]] = {
-    "proxyhost": {"world: mirror (http)", "world: hub", "host on outside: dns", *GATEWAY, *REGISTRY, *KAFKA},
+    # Its root has no business outside: only Squid, apt, nginx and tor have.
+    "proxyhost": {"host on outside: dns", *GATEWAY, *SOCKS, *REGISTRY, *KAFKA, *ONION},
     "manager": GATEWAY | INSIDE | MEMBERS,
-    "bitcoin": INSIDE,
+    "bitcoin": INSIDE | TOR | ONION,
     # A container has no address there, and asks with that of its host.
     "a container on manager": GATEWAY | INSIDE | MEMBERS,
-    "a container on bitcoin": INSIDE,
+    "a container on bitcoin": INSIDE | TOR,
     "a task on bitcoind's overlay, on manager": GATEWAY | INSIDE | MEMBERS | OVERLAY,
-    "a task on bitcoind's overlay, on bitcoin": INSIDE | OVERLAY,
-    "bitcoind's own container": INSIDE | OVERLAY,
+    "a task on bitcoind's overlay, on bitcoin": INSIDE | TOR | OVERLAY | ONION,
+    "bitcoind's own container": INSIDE | TOR | OVERLAY | ONION,
 }
-# Which ports an instance answers on to others. Swarm's own (2377, 7946) are those of the cluster.
+# Which ports an instance listens on for others. Swarm's own (2377, 7946) are those of the cluster.
 LISTENING = {
-    "proxyhost": {3128, 5000},
+    "proxyhost": {3128, 5000, 9050},
     "manager": {2377, 7946, 5000, 5443, 5444, 9091, 9092, 9093},
     "bitcoin": {7946},
+    "lightning": {7946, 8080, 9735, 10009},
 }
+# Where managers keep lnd's fence.
+KEEPER = 8735
+
+
+def listening(site: Site, tier: str) -> set[int]:
+    """Those of a tier, with what the node and lnd add to them."""
+    node = site.hostvars[site.tier("bitcoin")[0]]["bcm_stacks"]["bitcoin"]["nodes"][0]
+    services = ["rpc", *(f"zmq_{topic}" for topic in node["zmq"])]
+    ports, ways = ({int(node[key][name]) for name in services} for key in ("ports", "way_ports"))
+    with_lnd = {"manager": {KEEPER}, "bitcoin": ports | ways, "lightning": ports} if site.tier("lightning") else {}
+    own = {int(node["ports"]["onion"])} if tier == "bitcoin" else set()
+    return LISTENING[tier] | own | with_lnd.get(tier, set())
 
 
 @contextlib.contextmanager
@@ -217,6 +244,7 @@ def table(
         "proxyhost": site.address(proxyhost, "gateway"),
         "way_out": str(site.hostvars[proxyhost]["bcm_way_out"]["gateway"]["address"]),
         "bitcoin": site.address(node, "cluster"),
+        "bitcoin_gateway": site.address(node, "gateway"),
         "bitcoind": site.ask(node, "docker", "inspect", "--format", form, bitcoind).strip(),
         **{name: str(port) for name, port in site.hostvars[node]["bcm_chain_ports"].items()},
     }
@@ -237,8 +265,9 @@ def table(
 
 
 @pytest.mark.parametrize("asker", REACHED)
-def test_who_reaches_whom(table: dict[str, dict[str, bool]], asker: str) -> None:
-    assert table[asker] == {target: target in REACHED[asker] for target in TARGETS}
+def test_who_reaches_whom(site: Site, table: dict[str, dict[str, bool]], asker: str) -> None:
+    reached = REACHED[asker] | (WAY if site.tier("lightning") and asker in HOST_OF_NODE else set())
+    assert table[asker] == {target: target in reached for target in TARGETS}
 
 
 def test_inner_bridges_have_no_leg_on_the_machine(site: Site) -> None:
@@ -254,4 +283,4 @@ def test_an_instance_listens_only_where_it_must(site: Site, tier: str) -> None:
         lines = site.ask(instance, "ss", "--no-header", "--listening", "--tcp", "--numeric").splitlines()
         places = [line.split()[3].rsplit(":", 1) for line in lines]
         ports = {int(port) for address, port in places if not address.startswith(("127.", "[::1]"))}
-        assert ports == LISTENING[tier] - ({5443, 5444} if instance != f"{tier}-1" else set())
+        assert ports == listening(site, tier) - ({5443, 5444} if instance != f"{tier}-1" else set())

@@ -23,6 +23,8 @@ TREES = (
     ("benchmarks", ["benchmarks/delay"]),
     ("benchmarks:tests/e2e", ["benchmarks/bus"]),
     ("benchmarks", ["benchmarks/bus_inside.py"]),
+    ("benchmarks:lab", ["benchmarks/lightning"]),
+    ("benchmarks", ["benchmarks/lightning_inside.py"]),
     ("benchmarks:collections", ["benchmarks/plugins", "benchmarks/standin.py"]),
 )
 

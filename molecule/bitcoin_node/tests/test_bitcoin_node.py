@@ -99,7 +99,7 @@ def test_what_cannot_be_is_refused_before_a_secret_is_made(host: Host, refusal: 
 
 
 def test_a_user_taken_away_is_one_no_more(host: Host, converge: Callable[..., Run]) -> None:
-    run = converge(bitcoin_node_rpc_users=[{"name": "counter", "methods": ["getblockcount"]}])
+    run = converge(bitcoin_node_rpc_users=[{"name": "counter", "methods": ["getblockcount"]}], scenario_alone=True)
     assert run.status == 0, run.text[-3000:]
     assert ask(host, "miner", password(host, "miner"), "getblockcount").rc != 0
     # What was mined before.
@@ -126,7 +126,7 @@ def test_it_stops_before_the_disk_is_full_and_goes_on_when_there_is_room(
 
 def test_it_stops_before_its_volume_is_full_where_the_disk_has_more(host: Host, converge: Callable[..., Run]) -> None:
     """A volume with a quota: the file system tells of the whole pool."""
-    run = converge(bitcoin_node_volume_size="1GiB")
+    run = converge(bitcoin_node_volume_size="1GiB", scenario_alone=True)
     assert run.status == 0, run.text[-3000:]
     host.check_output("fallocate --length 950M /srv/bitcoin/filler")
 

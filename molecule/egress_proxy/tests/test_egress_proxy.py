@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
-from standing import wait_for
+from standing import Run, wait_for
 from testinfra.host import Host
 
 PROXY = "198.18.70.10"
@@ -36,14 +38,15 @@ def client(instance: Callable[[str], Host]) -> Host:
     return host
 
 
+def ask_from(host: Host, *requests: str) -> dict[str, int]:
+    said = host.check_output("python3 -c %s %s 3128 " + " ".join(["%s"] * len(requests)), ASK, PROXY, *requests)
+    found: dict[str, int] = json.loads(said)
+    return found
+
+
 @pytest.fixture(scope="module")
 def answers(client: Host) -> Callable[..., dict[str, int]]:
-    def ask(*requests: str) -> dict[str, int]:
-        said = client.check_output("python3 -c %s %s 3128 " + " ".join(["%s"] * len(requests)), ASK, PROXY, *requests)
-        found: dict[str, int] = json.loads(said)
-        return found
-
-    return ask
+    return lambda *requests: ask_from(client, *requests)
 
 
 def test_what_was_declared_is_reached(answers: Callable[..., dict[str, int]], lab: dict[str, Any]) -> None:
@@ -99,6 +102,45 @@ def test_nothing_else_is(answers: Callable[..., dict[str, int]], lab: dict[str, 
     assert {request: status for request, status in found.items() if status != REFUSED} == {}
 
 
+def questions(gateway: Host) -> int:
+    """How many packets Squid has sent to a name server since this was asked first."""
+    chain = "chain inet scenario questions"
+    if gateway.run(f"nft list {chain}").rc != 0:
+        rules = "type filter hook output priority -10; meta skuid proxy meta l4proto { tcp, udp } th dport 53 counter"
+        gateway.check_output("nft %s", f"add table inet scenario; add {chain} {{ {rules}; }}")
+    found = re.search(r"counter packets (\d+)", gateway.check_output(f"nft list {chain}"))
+    assert found
+    return int(found[1])
+
+
+def test_a_name_that_is_not_declared_is_not_even_looked_up(
+    instance: Callable[[str], Host], gateway: Host, client: Host, lab: dict[str, Any]
+) -> None:
+    """A name server outside would be told whatever somebody puts into a name."""
+    confined = instance("egress-confined")
+    ports = [
+        urlsplit(lab["mirrors"]["downloads"]["bitcoin"]).port,
+        urlsplit(lab["mirrors"]["registries"]["docker.io"]).port,
+    ]
+    # One of them ends in digits, and is no address all the same.
+    asked = [
+        f"{how}{number}.secret.{top}{where}"
+        for number, (how, where) in enumerate(
+            [("GET http://", "/"), ("CONNECT ", ":443"), *(("GET http://", f":{port or 80}/") for port in ports)]
+        )
+        for top in ("example", "1")
+    ]
+    before = questions(gateway)
+    assert set(ask_from(client, *asked).values()) == {REFUSED}
+    # What may be looked up for others is not for these.
+    own = [f"GET http://{uuid4()}.declared.example/", "GET http://inside.example/"]
+    assert set(ask_from(confined, *asked, *own).values()) == {REFUSED}
+    assert questions(gateway) == before
+    # It would have been seen.
+    assert ask_from(client, own[0])[own[0]] != REFUSED
+    assert questions(gateway) > before
+
+
 def test_a_package_comes_from_the_cache_the_second_time(gateway: Host, client: Host) -> None:
     """A large one: Squid's own bound is 4 MB."""
     fetch = f"""
@@ -137,6 +179,81 @@ def test_the_gateway_forwards_nothing_and_stays_out_of_private_networks(gateway:
     said = gateway.run(f"timeout 5 bash -c '</dev/tcp/{CLIENT}/8098'")
     assert said.rc == 1
     assert "refused" in said.stderr
+
+
+def test_who_is_confined_reaches_packages_and_nothing_else(
+    instance: Callable[[str], Host], lab: dict[str, Any]
+) -> None:
+    mirror = lab["mirrors"]["apt"]["debian"]
+    release = f"GET {mirror}/dists/trixie/InRelease"
+    others = (
+        # It is there for others.
+        f"GET {lab['mirrors']['downloads']['bitcoin']}/",
+        "GET http://inside.example/",
+        "CONNECT inside.example:443",
+        "GET http://example.org/",
+        f"CONNECT {urlsplit(mirror).hostname}:22",
+    )
+    found = ask_from(instance("egress-confined"), release, *others)
+    assert found.pop(release) == 200
+    assert set(found.values()) == {REFUSED}
+
+
+def reach_as(host: Host, user: str, address: str, port: int) -> str:
+    """What becomes of a connection that a user of the gateway begins."""
+    argv = "setpriv --reuid=%s --clear-groups timeout 20 bash -c %s"
+    said = host.run(argv, user, f"exec 3<>/dev/tcp/{address}/{port}")
+    return "" if said.rc == 0 else said.stderr
+
+
+def address_of(host: Host, name: str) -> str:
+    return host.check_output("getent ahostsv4 %s", name).split()[0]
+
+
+def test_of_the_gateway_only_those_go_out_who_have_to(gateway: Host, lab: dict[str, Any]) -> None:
+    mirror = urlsplit(lab["mirrors"]["apt"]["debian"])
+    address, port = address_of(gateway, str(mirror.hostname)), mirror.port or 80
+    assert reach_as(gateway, "_apt", address, port) == ""
+    assert "refused" in reach_as(gateway, "nobody", address, port)
+    assert "refused" in reach_as(gateway, "root", address, port)
+    assert "refused" in reach_as(gateway, "_apt", address, 22)
+    assert "refused" in reach_as(gateway, "debian-tor", CLIENT, 22)
+
+
+def test_through_tor_or_not_at_all(
+    gateway: Host, client: Host, converge: Callable[..., Run], lab: dict[str, Any]
+) -> None:
+    mirror = urlsplit(lab["mirrors"]["apt"]["debian"])
+    release = f"GET {lab['mirrors']['apt']['debian']}/dists/trixie/InRelease"
+    assert converge("converge.yml", egress_proxy_through_tor=["apt", "pulls"]).status == 0
+    # Circuits to exits may have to be built first.
+    wait_for("packages come through tor", lambda: ask_from(client, release)[release] == 200, 120)
+    address, port = address_of(gateway, str(mirror.hostname)), mirror.port or 80
+    # Those who know no SOCKS are led there, and apt of the gateway itself asks Squid.
+    assert reach_as(gateway, "www-data", address, port) == ""
+    # Tor takes any connection: there has to be somebody at its other end.
+    speak = f"exec 3<>/dev/tcp/{address}/{port}; printf 'HEAD / HTTP/1.0\\r\\n\\r\\n' >&3; head -c 5 <&3"
+    argv = "setpriv --reuid=www-data --clear-groups timeout 60 bash -c %s"
+    assert gateway.check_output(argv, speak) == "HTTP/"
+    assert "refused" in reach_as(gateway, "_apt", address, port)
+    assert 'Acquire::http::Proxy "http://198.18.70.10:3128"' in gateway.check_output("apt-config dump")
+    # Nobody but Squid uses the way to tor.
+    assert reach_as(gateway, "proxy", "127.0.0.1", 8118) == ""
+    assert "refused" in reach_as(gateway, "nobody", "127.0.0.1", 8118)
+    assert "refused" in reach_as(gateway, "nobody", "127.0.0.1", 9050)
+    gateway.check_output("systemctl stop tor@default.service")
+    assert ask_from(client, release)[release] in (500, 502, 503, 504)
+    assert "refused" in reach_as(gateway, "www-data", address, port)
+    gateway.check_output("systemctl start tor@default.service")
+    wait_for("it heals by itself", lambda: ask_from(client, release)[release] == 200, 120)
+    assert converge("converge.yml").status == 0
+    assert ask_from(client, release)[release] == 200
+    assert not gateway.file("/etc/apt/apt.conf.d/91-bcm-through-tor").exists
+
+
+def test_through_a_tor_that_is_not_there(refusal: Callable[..., str]) -> None:
+    message = refusal(egress_proxy_tor={}, egress_proxy_through_tor=["apt"])
+    assert "egress_proxy_tor names no tor" in message
 
 
 def test_another_one_of_the_clients_networks(refusal: Callable[..., str]) -> None:

@@ -37,18 +37,24 @@ PAUSE = 0.5
 LISTEN = 1.0
 ARP = 0x0806
 UNITS = "/etc/systemd/system"
+# RFC 1928: a client that has no name, and a server that is content with that.
+SOCKS, SOCKS_ANSWER = b"\x05\x01\x00", b"\x05\x00"
 
 
 def ask(address: str, service: Object, seconds: float = TIMEOUT) -> str:
     """Why what answers there is not the service at work, or nothing."""
     name, port, status = service["name"], int(service["port"]), str(service.get("status", 200))
     where = f"{address}:{port}"
-    request = f"GET {service['target']} HTTP/1.0\r\nHost: {where}\r\n\r\n"
+    socks = service.get("protocol") == "socks"
+    request = SOCKS if socks else f"GET {service['target']} HTTP/1.0\r\nHost: {where}\r\n\r\n".encode()
     deadline = time.monotonic() + seconds
     try:
         with socket.create_connection((address, port), timeout=seconds) as connection:
             connection.settimeout(max(deadline - time.monotonic(), 0.1))
-            connection.sendall(request.encode())
+            connection.sendall(request)
+            if socks:
+                said = connection.recv(2)
+                return "" if said == SOCKS_ANSWER else f"{name} on {where} is no SOCKS for this machine"
             line = connection.makefile("rb").readline(200).decode(errors="replace")
     except OSError as error:
         return f"{name} does not answer on {where}: {error}"

@@ -109,7 +109,7 @@ def test_site_variables_are_yaml_of_the_same_facts(signers: Signers) -> None:
         "kafka": {"version": "4.3.0", "signers": signers.described(GOOD[:1])},
     }
     mirrors = Mirrors("http://m.example/debian", None)
-    found = facts(Config(), mirrors, ["/usr/local/share/ca-certificates/a.crt"], offered)
+    found = facts(Config(), mirrors, ["/usr/local/share/ca-certificates/a.crt"], offered, ["TestingTorNetwork 1"])
     assert yaml.safe_load(HEAD + as_yaml(found)) == found
     assert [signer["name"] for signer in found["stacks"]["bitcoin"]["signers"]] == list(GOOD)
     assert found["versions"] == {"bitcoin-knots": VERSION, "kafka": "4.3.0"}

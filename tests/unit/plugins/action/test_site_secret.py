@@ -108,6 +108,28 @@ def test_made_once(store: t.Any) -> None:
     assert have(store, want("a"), create=False)[0] == {"a": first["a"]}
 
 
+def test_a_value_is_replaced_that_is_still_there(store: t.Any) -> None:
+    def to(value: str, replaces: str) -> dict[str, t.Any]:
+        return want("list", kind="text", value=value, update=True, replaces=replaces)
+
+    assert have(store, to("one", ""))[0] == {"list": "one"}
+    # As when a run is repeated whose answer was lost.
+    assert have(store, to("one", ""))[1].made == []
+    assert have(store, to("two", "one"))[1].made == ["list"]
+    with pytest.raises(StoreError, match="changed by another run"):
+        have(store, want("other"), to("three", "one"))
+    with pytest.raises(StoreError, match="changed by another run"):
+        have(store, to("three", ""))
+    assert have(store, want("list"), create=False)[0] == {"list": "two"}
+    # Nothing of the list is written where one of it is refused.
+    assert store.names() == ["list"]
+
+
+def test_replaces_goes_with_update() -> None:
+    with pytest.raises(StoreError, match="replaces goes with update"):
+        check_request("home", [want("a", kind="text", value="x", replaces="y")], "present", None)
+
+
 def test_check_mode_makes_nothing(store: t.Any) -> None:
     values, keeper = have(
         store,

@@ -6,6 +6,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from ansible_collections.bcm.datacenter.plugins.filter.verify_report import verify_report
 from ansible_collections.bcm.datacenter.plugins.filter.verify_words import verify_words
 
@@ -53,6 +56,25 @@ def kafka_part(**result: object) -> dict[str, object]:
     hostvars = {"a": {"verify_result": {"results": []}, "verify_kafka_result": result}}
     parts = verify_report(["a"], hostvars, "home")["parts"]
     return parts[0] if parts else {}
+
+
+def test_tor_is_a_part() -> None:
+    tor = {"running": True, "bootstrapped": 100, "ready": True, "note": "tor 0.4.9.11, 100 %", "cause": "", "hint": ""}
+    seen: dict[str, Any] = {"results": []}
+
+    def of(found: dict[str, Any]) -> dict[str, Any]:
+        report = verify_report(
+            ["proxyhost-1"], {"proxyhost-1": {"verify_result": seen, "verify_tor_result": found}}, "s"
+        )
+        return report["parts"][0] if report["parts"] else {}
+
+    assert of(tor)["part"] == "Tor (tor 0.4.9.11, 100 %)"
+    late = of({**tor, "bootstrapped": 5, "ready": False, "cause": "the clock is wrong", "hint": "Set it."})
+    assert (late["works"], late["cause"], late["hint"]) == (False, "5 %: the clock is wrong", "Set it.")
+    assert (
+        of({**tor, "running": False, "bootstrapped": 0, "ready": False, "cause": "it is off"})["cause"] == "it is off"
+    )
+    assert of({"skipped": True}) == {}
 
 
 def test_kafka_as_a_whole_is_a_part() -> None:
@@ -139,3 +161,54 @@ def test_who_reads_from_kafka_must_keep_up() -> None:
     )
     assert part(failed=False, msg="no route")["cause"] == "no route"
     assert part(skipped=True, changed=False) == {}
+
+
+def node_parts(*results: dict[str, object]) -> list[tuple[str, bool]]:
+    hostvars = {"a": {"verify_result": {"results": []}, "verify_node_result": {"results": list(results)}}}
+    return [(part["part"], part["works"]) for part in verify_report(["a"], hostvars, "home")["parts"]]
+
+
+def test_each_node_of_a_host_is_a_part() -> None:
+    ready = {"running": True, "ready": True, "blocks": 7, "strangers": [], "peer_networks": {"onion": 8}}
+    first = {**ready, "verify_node": {"name": "a", "chain": ""}}
+    second = {
+        **ready,
+        "running": False,
+        "reason": "no container",
+        "verify_node": {"name": "a-signet", "chain": "signet"},
+    }
+    assert node_parts(first, second) == [("bitcoind (block 7; peers: 8 by onion)", True), ("bitcoind of signet", False)]
+    assert node_parts() == []
+
+
+def test_a_peer_by_another_network_is_a_fault() -> None:
+    stranger = {"address": "93.184.215.14:8333", "network": "ipv4", "direction": "out"}
+    node = {
+        "running": True,
+        "ready": False,
+        "reason": "has peers by networks",
+        "strangers": [stranger],
+        "verify_node": {"chain": ""},
+    }
+    assert node_parts(node) == [("Peers of bitcoind", False)]
+
+
+def test_lnd_is_said_to_be_what_its_guard_says() -> None:
+    parts = [
+        {"part": "lnd", "works": True, "cause": "", "hint": "", "more": 1},
+        {"part": "lnd's fence", "works": False, "cause": "nobody answers", "hint": "Look at the managers."},
+    ]
+    asked = {
+        "a": {"rc": 1, "stdout": json.dumps({"parts": parts}), "stderr": ""},
+        "b": {"rc": 1, "stdout": "", "stderr": "bcm-lnd-guard has written nothing for 90 s"},
+        "c": {"rc": 127, "msg": "No such file"},
+        "d": {"skipped": True},
+    }
+    hostvars = {host: {"verify_result": {"results": []}, "verify_lnd_result": found} for host, found in asked.items()}
+    report = verify_report(list(asked), hostvars, "home")
+    assert report["broken"] == [
+        "a: lnd's fence: nobody answers",
+        "b: lnd: bcm-lnd-guard has written nothing for 90 s",
+        "c: lnd: No such file",
+    ]
+    assert [part["part"] for part in report["parts"] if part["host"] == "a"] == ["lnd", "lnd's fence"]

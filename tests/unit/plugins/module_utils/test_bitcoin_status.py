@@ -97,3 +97,39 @@ def test_warnings_of_old_releases_are_one_string():
 )
 def test_health_of_the_container(text, word):
     assert health(text) == word
+
+
+PEERS = [
+    {"network": "onion", "addr": "a.onion:8333", "inbound": False},
+    {"network": "onion", "addr": "10.0.0.1:1", "inbound": True},
+    {"network": "ipv4", "addr": "93.184.215.14:8333", "inbound": False},
+]
+
+
+def with_peers(peers, networks=()):
+    return sut.assess({**status(), "peers": peers}, NOW, min_peers=1, max_tip_age=7200, networks=networks)
+
+
+def test_peers_are_counted_by_network():
+    node = with_peers(PEERS)
+    assert (node["peer_networks"], node["strangers"], node["ready"]) == ({"ipv4": 1, "onion": 2}, [], True)
+
+
+def test_a_peer_by_another_network_is_named():
+    node = with_peers(PEERS, ["onion"])
+    assert node["strangers"] == [{"address": "93.184.215.14:8333", "network": "ipv4", "direction": "out"}]
+    assert not node["ready"]
+    assert "93.184.215.14:8333 (ipv4, out)" in node["reason"]
+    assert with_peers(PEERS[:2], ["onion"])["ready"]
+
+
+def test_many_strangers_are_summed_up():
+    assert with_peers([PEERS[2]] * 7, ["onion"])["reason"].endswith("and 2 more")
+
+
+def test_what_it_tells_others_of_itself():
+    answer = status()
+    answer["network"]["localaddresses"] = [{"address": "a.onion", "port": 8333, "score": 4}]
+    answer["network"].update(connections_in=3, connections_out=5)
+    node = judge(answer)
+    assert (node["local_addresses"], node["inbound"], node["outbound"]) == (["a.onion:8333"], 3, 5)

@@ -478,6 +478,24 @@ def test_a_copy_is_what_it_is_a_copy_of_but_for_what_is_asked_for(lxd: FakeLXD, 
     assert put["config"] == {"limits.cpu": "2", "volatile.uuid": "u", "image.os": "Debian"}
 
 
+def test_there_is_no_second_one_with_a_volume_that_must_be_there_once(lxd: FakeLXD, client: LXDClient) -> None:
+    disk = {"type": "disk", "pool": "p", "source": "lnd", "path": "/srv/lnd"}
+    lxd.route(
+        "GET",
+        "/1.0/instances/b",
+        sync(original(devices={"root": {"type": "disk", "pool": "p", "path": "/"}, "lnd": disk})),
+    )
+    lxd.route(
+        "GET", "/1.0/storage-pools/p/volumes/custom/lnd", sync({"config": {"user.bcm.never-copied": "money is lost"}})
+    )
+    with pytest.raises(PlanError, match="instance b is never copied, it uses volume p/lnd: money is lost"):
+        instance.resolve_source(client, {"instance": "b", "snapshot": None, "instance_only": False})
+    lxd.route("GET", "/1.0/storage-pools/p/volumes/custom/lnd", sync({"config": {}}))
+    assert (
+        instance.resolve_source(client, {"instance": "b", "snapshot": None, "instance_only": False})[0]["source"] == "b"
+    )
+
+
 def test_a_copy_of_what_is_not_there(lxd: FakeLXD, client: LXDClient) -> None:
     lxd.route("GET", "/1.0/instances/b", sync(original()))
     lxd.route("GET", "/1.0/projects/p", sync({"name": "p"}))

@@ -243,3 +243,53 @@ def test_no_snapshot_gives_way_whose_age_is_not_known(lxd: FakeLXD, client: LXDC
         plan_snapshot(client, name="s3", keep=2, pattern="s*")
     elsewhere(lxd, "s1", "s2", s1="2026-02-02T00:00:00Z", s2="2026-01-01T00:00:00Z")
     assert plan_snapshot(client, name="s3", keep=2, pattern="s*").remove == ["s2"]
+
+
+# -- what must be there once ------------------------------------------------------------------------------------------
+
+ONCE = {"user.bcm.never-copied": "money is lost"}
+
+
+def test_what_must_be_there_once_is_not_copied(lxd: FakeLXD, client: LXDClient) -> None:
+    lxd.route("GET", f"{CUSTOM}/lnd", sync(volume("lnd", **ONCE)))
+    # Of a snapshot from before it was marked, either.
+    lxd.route("GET", f"{CUSTOM}/lnd/snapshots/s", sync(volume("lnd/s")))
+    for source in ({"name": "lnd"}, {"name": "lnd", "target": "a"}, {"name": "lnd/s"}):
+        for check in (True, False):
+            with pytest.raises(PlanError, match="volume p/lnd.* is never copied, and never goes back.*money is lost"):
+                plan(client, check=check, source=source)
+    assert lxd.sent("POST", "PUT", "DELETE") == []
+
+
+def test_it_moves_with_its_instance(lxd: FakeLXD, client: LXDClient) -> None:
+    def there(name: str) -> Object:
+        lxd.route(
+            "GET", f"{CUSTOM}/{name}", [error(404, "Not Found"), sync(volume(name, ["/1.0/instances/i"], **ONCE))]
+        )
+        return {"name": name, "target": "b", "source": {"target": "a"}}
+
+    begun = {"user.bcm.copy": "begun"}
+    lxd.route("GET", "/1.0/instances/i", sync({"status": "Stopped"}))
+    planned = plan(client, **there("stopped"), config=begun)
+    assert (planned.action, planned.change.errors) == ("copy", [])
+    # The one that it moves to is marked as well.
+    assert planned.body["config"]["user.bcm.never-copied"] == "money is lost"
+    with pytest.raises(PlanError, match="is never copied"):
+        plan(client, **there("no-move"))
+    lxd.route("GET", "/1.0/instances/i", sync({"status": "Running"}))
+    with pytest.raises(PlanError, match="is never copied"):
+        plan(client, **there("running"), config=begun)
+    # To move it as a whole leaves one.
+    lxd.route("GET", f"{CUSTOM}/lnd", sync(volume("lnd", **ONCE)))
+    assert plan(client, name="new", move_from={"name": "lnd"}).change.errors == []
+
+
+def test_it_does_not_go_back(lxd: FakeLXD, client: LXDClient) -> None:
+    lxd.route("GET", f"{CUSTOM}/v", sync(volume("v", **ONCE)))
+    lxd.route("GET", f"{CUSTOM}/v/snapshots", sync([{"name": "v/s"}]))
+    with pytest.raises(
+        PlanError, match="volume p/v is never copied, and never goes back to what it was: money is lost"
+    ):
+        plan_snapshot(client, state="restored")
+    # To take one away does no harm.
+    assert plan_snapshot(client, state="absent").action == "delete"

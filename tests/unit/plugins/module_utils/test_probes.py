@@ -237,3 +237,12 @@ def test_report() -> None:
 
 def test_run_names_what_is_missing() -> None:
     assert _probes.run(["/nonexistent/program"])[0] == 127
+
+
+def test_a_route_that_leads_out_is_named() -> None:
+    way = {"to": "0.0.0.0/0", "via": "10.81.0.1", "interface": "leak"}
+    said = _probes.routes({}, [way])
+    assert said is not None
+    assert said.startswith("a route to 0.0.0.0/0 leads by leak through 10.81.0.1. There must be none")
+    assert _probes.routes({"allowed": ["leak"]}, [way]) is None
+    assert _probes.routes({}, []) is None

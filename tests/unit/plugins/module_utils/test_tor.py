@@ -77,6 +77,7 @@ def test_a_refusal_has_words(directory: Path) -> None:
 
 def test_control(directory: Path) -> None:
     answers = {
+        b"PROTOCOLINFO 1": b"250-PROTOCOLINFO 1\r\n250-AUTH METHODS=NULL\r\n250 OK\r\n",
         b"AUTHENTICATE": b"250 OK\r\n",
         b"GETINFO status/bootstrap-phase": b'250-status/bootstrap-phase=NOTICE BOOTSTRAP PROGRESS=14 TAG=x SUMMARY="Handshaking"\r\n250 OK\r\n',
     }
@@ -95,6 +96,36 @@ def test_control(directory: Path) -> None:
     with pytest.raises(TorError, match="refuses NONSENSE: 510"):
         control.ask("NONSENSE")
     control.close()
+
+
+def talking(answers: dict[bytes, bytes]) -> t.Callable[[socket.socket], None]:
+    def talk(connection: socket.socket) -> None:
+        with connection.makefile("rwb") as stream:
+            for line in stream:
+                stream.write(answers.get(line.strip(), b"515 Authentication failed\r\n"))
+                stream.flush()
+
+    return talk
+
+
+def test_the_cookie_is_shown_and_not_told(directory: Path) -> None:
+    (directory / "a cookie").write_bytes(bytes(range(32)))
+    ways = f'250-PROTOCOLINFO 1\r\n250-AUTH METHODS=COOKIE,SAFECOOKIE COOKIEFILE="{directory}/a cookie"\r\n250 OK\r\n'
+    shown = b"AUTHENTICATE " + bytes(range(32)).hex().encode()
+    text = b"250+x=\r\none\r\n..two\r\n.\r\n250 OK\r\n"
+    answers = {b"PROTOCOLINFO 1": ways.encode(), shown: b"250 OK\r\n", b"GETINFO x": text}
+    FakeTor(directory / "control", talking(answers))
+    control = Control(directory / "control")
+    assert control.info("x") == "one\n.two"
+    assert control.info("unknown") == ""
+    control.close()
+    (directory / "a cookie").write_bytes(bytes(32))
+    with pytest.raises(TorError, match="refuses AUTHENTICATE: 515") as told:
+        Control(directory / "control")
+    assert "00" not in str(told.value)
+    (directory / "a cookie").unlink()
+    with pytest.raises(TorError, match="cookie, which cannot be read"):
+        Control(directory / "control")
 
 
 def test_no_tor_is_there(directory: Path) -> None:

@@ -8,14 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.bcm.datacenter.plugins.module_utils._onion_keys import decode, encode, public_of
 from ansible_collections.bcm.datacenter.plugins.modules.onion_client_key import (
     KeyFileError,
     KeyPair,
-    decode,
-    encode,
     parse,
     plain_address,
-    public_of,
 )
 
 ADDRESS = "pg6mmjiyjmcrsslvykfwnntlaru7p5svn6y2ymmju6nubxndf4pscryd"

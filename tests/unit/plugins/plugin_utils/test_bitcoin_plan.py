@@ -26,6 +26,7 @@ def settings(**changed):
         "cookie_file": "/tmp/cookie",
         "users_file": "/etc/bitcoin/users.conf",
         "shutdown_notify": "touch /tmp/stopping",
+        "network": "clear",
         **changed,
     }
 
@@ -93,8 +94,8 @@ def test_rpc_users():
 
 
 def test_names_of_options_follow_the_version():
-    assert options(version="28.1")[""]["upnp"] == ["0"]
-    assert "upnp" not in options(version="29.4.knots20260508")[""]
+    assert options(version="31.1")["regtest"]["privatebroadcast"] == ["0"]
+    assert "privatebroadcast" not in options(version="29.4.knots20260508")["regtest"]
 
 
 def test_further_options_stand_last():
@@ -109,7 +110,10 @@ def test_further_options_stand_last():
         ({"version": "30.0"}, "wallet"),
         ({"version": "30.1"}, "wallet"),
         ({"version": "30.1.knots20260101"}, "wallet"),
-        ({"version": "27.2"}, "too old"),
+        ({"version": "27.2"}, "CVE-2024-52911"),
+        ({"version": "28.2"}, "CVE-2024-52911"),
+        ({"version": "29.0"}, "CVE-2025-54604"),
+        ({"version": "32.0"}, "never released"),
         ({"version": "latest"}, "not a version"),
         ({"chain": "simnet"}, "does not have it"),
         ({"prune": 549}, "at least 550"),
@@ -128,6 +132,7 @@ def test_further_options_stand_last():
         ({"rpc_users": [{"name": "a", "methods": None}] * 2}, "each name once"),
         ({"rpc_users": [{"name": "a", "methods": None, "auth": "a:b\nrpcauth=x"}]}, "several lines"),
         ({"options": {"natpmp": 1}}, "variable of its own"),
+        ({"options": {"rpcpassword": "secret"}}, "variable of its own"),
         ({"options": {"-foo": 1}}, "is no name of an option"),
         ({"options": {"peerblockfilters": 1}}, "blockfilterindex"),
     ],

@@ -27,6 +27,7 @@ def test_rules_that_are_always_there(site):
     assert set(found["rules"]) == set(_alerts.RULES)
     assert {name for name, rule in found["rules"].items() if rule["severity"] == "critical"} == {
         "bitcoin-corrupt",
+        "lightning-fence",
         "silent-host",
     }
 

@@ -51,10 +51,49 @@ CASES = {
         {"chain": ["regtest"]},
         "chain = [regtest]: is not known (did you mean regtest?); allowed: ",
     ),
-    "chain before Tor": (
-        {"chain": "signet"},
-        "chain = signet: a node of a chain that is shared with others goes out through Tor alone, and there is no role "
-        "for Tor yet; allowed: regtest",
+    "no Tor for a stack that goes by it": (
+        {"tor": {"enabled": False}, **NODE},
+        "tor.enabled = false: tiers.bitcoin goes out by it; allowed: true, or nothing that goes through Tor",
+    ),
+    "no Tor for packages that go by it": (
+        {"tor": {"enabled": False}, "egress": {"through_tor": ["apt"]}},
+        "tor.enabled = false: egress.through_tor goes out by it; allowed: true, or nothing that goes through Tor",
+    ),
+    "a tier of Tor": (
+        {"tor": {"tiers": ["bitcon"]}, **NODE},
+        "tor.tiers[0] = bitcon: is no tier of this site (did you mean bitcoin?); allowed: bitcoin",
+    ),
+    "the proxyhost as a tier of Tor": (
+        {"tor": {"tiers": ["proxyhost"]}, **NODE},
+        "tor.tiers[0] = proxyhost: has the way out itself; allowed: bitcoin",
+    ),
+    "a bridge without a fingerprint": (
+        {"tor": {"bridges": ["192.0.2.1:443"]}},
+        "tor.bridges[0]: has no fingerprint (40 hexadecimal digits) after its address, so that anybody could answer there; allowed: "
+        "a line as https://bridges.torproject.org gives it: [TRANSPORT] ADDRESS:PORT FINGERPRINT [NAME=VALUE ...]",
+    ),
+    "another SOCKS port": (
+        {"tor": {"config": [{"name": "20-mine", "lines": ["SocksPort 0.0.0.0:9051"]}]}},
+        "tor.config[0].lines[0] = SocksPort 0.0.0.0:9051: SocksPort is not to be said here: who may use SOCKS says tor_socks_clients; "
+        "allowed: a line of a torrc, but of none that the role tor answers for",
+    ),
+    "a name of Tor's configuration": (
+        {"tor": {"config": [{"name": "99-late", "lines": []}]}},
+        "tor.config[0].name = 99-late: has the wrong form; allowed: two digits from 11 to 49, a dash, then small letters, digits and "
+        "dashes, such as 20-network",
+    ),
+    "a public address that Tor reaches anyway": (
+        {"tor": {"allowed_private": ["8.8.8.8"]}},
+        "tor.allowed_private[0] = 8.8.8.8: is not private; allowed: a private address; tor reaches all others anyway",
+    ),
+    "what goes through Tor": (
+        {"egress": {"through_tor": ["dns"]}},
+        "egress.through_tor[0] = dns: is not known; allowed: apt, pulls",
+    ),
+    "chain in clear": (
+        {"chain": "signet", **node(network="clear")},
+        "stacks.bitcoin.network = clear: signet is shared with others, and no way leads to them from the site's hosts but Tor's; allowed: onion or "
+        "onion_and_clear_through_tor",
     ),
     "simnet": (
         {"chain": "simnet", **NODE},

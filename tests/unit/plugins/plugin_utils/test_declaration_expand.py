@@ -552,3 +552,56 @@ def test_the_lan_is_a_network_of_lxds(site):
     assert lan["config"] == own
     assert lan["members"] == {"rack-1": {"parent": "eno1"}, "rack-2": {"parent": "enp2s0"}}
     assert len(network_specs(site({}).variables["bcm_networks"], "test", ["standalone"])) == 3
+
+
+BITCOIN = {"tiers": {"bitcoin": {"count": 2}}, "stacks": {"bitcoin": {}}}
+
+
+def test_who_holds_bitcoin_goes_out_by_tor(site):
+    found = site(BITCOIN)
+    tor = found.variables["bcm_tor"]
+    assert tor["socks"] == {"host": found.variables["bcm_way_out"]["gateway"]["address"], "port": 9050}
+    assert tor["tiers"] == ["bitcoin"]
+    for index, host in enumerate(("bitcoin-1", "bitcoin-2"), 1):
+        addresses = found.hosts[host]["bcm_addresses"]
+        assert list(addresses) == ["gateway", "cluster"]
+        assert addresses["gateway"].endswith(f".18.{index}")
+        # Neighbours are known by the network that all of them have.
+        assert found.hosts[host]["bcm_networks_joined"] == ["cluster"]
+    # The whole block, so that a third one is no exception.
+    assert [one.partition(".18.0/")[2] for one in tor["confined"]] == ["24"]
+
+
+def test_other_apps_have_no_way_to_a_proxyhost(site):
+    with_web = {**BITCOIN, "tiers": {**BITCOIN["tiers"], "web": {"count": 1}}}
+    found = site(with_web)
+    assert list(found.hosts["web-1"]["bcm_addresses"]) == ["cluster"]
+    found = site({**with_web, "tor": {"tiers": ["web"]}})
+    assert list(found.hosts["web-1"]["bcm_addresses"]) == ["gateway", "cluster"]
+    assert found.variables["bcm_tor"]["tiers"] == ["bitcoin", "web"]
+
+
+def test_without_need_there_is_no_tor(site):
+    assert site({}).variables["bcm_tor"] is None
+    assert site({"tor": {"enabled": True}}).variables["bcm_tor"]["tiers"] == []
+    assert site({"egress": {"through_tor": ["apt"]}}).variables["bcm_tor"]["through"] == ["apt"]
+
+
+def test_a_manager_named_for_tor_is_not_confined(site):
+    """It has Squid, and pulls what the others get from it."""
+    assert site(BITCOIN).hosts["manager-1"]["bcm_networks_joined"] == ["gateway", "cluster"]
+
+
+@pytest.mark.parametrize("chain", ["mainnet", "testnet4", "signet"])
+def test_chains_that_are_shared_with_others(site, chain):
+    assert site({"chain": chain, **BITCOIN}).variables["bcm_chain"] == chain
+
+
+def test_all_that_a_confined_tier_reaches(site):
+    apt = {"debian": "http://deb.example/debian", "security": "http://10.9.8.7:3142/security"}
+    found = site({"mirrors": {"apt": apt}, "egress": {"allowed_domains": ["example.org"]}}).variables
+    assert found["bcm_egress_package_mirrors"] == {
+        "domains": ["deb.example"],
+        "ports": [80],
+        "private": [{"host": "10.9.8.7", "port": 3142}],
+    }

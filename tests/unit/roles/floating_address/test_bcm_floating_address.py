@@ -65,6 +65,17 @@ def test_a_service_that_works(program: ModuleType) -> None:
     assert heard[0].startswith(b"GET http://127.0.0.1/ HTTP/1.0\r\nHost: 127.0.0.1:")
 
 
+@pytest.mark.parametrize(
+    ("answer", "said"), [(b"\x05\x00", ""), (b"", "no SOCKS"), (b"\x05\xff", "no SOCKS"), (b"HTTP/1.0 200", "no SOCKS")]
+)
+def test_socks(program: ModuleType, answer: bytes, said: str) -> None:
+    with serving(answer) as (port, heard):
+        found = program.ask("127.0.0.1", {"name": "Tor", "port": port, "protocol": "socks"})
+    assert said in found
+    assert bool(found) == bool(said)
+    assert heard == [b"\x05\x01\x00"]
+
+
 def test_200_is_what_is_expected_unless_it_is_said(program: ModuleType) -> None:
     with serving(b"HTTP/1.1 200 OK\r\n\r\n{}") as (port, _heard):
         asked = service(port)

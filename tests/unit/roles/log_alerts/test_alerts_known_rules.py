@@ -54,6 +54,36 @@ def teller(known_rules):
         ),
         (SERVICE, "Fatal LevelDB error: Corruption: block checksum mismatch", 1, "bitcoin-corrupt/manager-1/bitcoin-1"),
         (
+            SERVICE,
+            "2026-11-30T16:00:00Z RPC User lnd not allowed to call method stop",
+            1,
+            "bitcoin-rpc-refused/manager-1/bitcoin-1",
+        ),
+        (
+            SERVICE,
+            "2026-11-30T16:00:00Z ThreadRPCServer incorrect password attempt from 10.0.1.3:51234",
+            1,
+            "bitcoin-rpc-refused/manager-1/bitcoin-1",
+        ),
+        (
+            {**SERVICE, "source": "lnd-lightning-1"},
+            "held: this volume has number 1 and 2 is the current one: its lnd was restored elsewhere, and this one stays down for ever",
+            1,
+            "lightning-fence/manager-1/lnd-lightning-1",
+        ),
+        (
+            {**SERVICE, "source": "lnd-lightning-1"},
+            "stopping lnd: for 905 seconds nobody outside of this machine has confirmed that this volume is the current one",
+            1,
+            "lightning-fence/manager-1/lnd-lightning-1",
+        ),
+        (
+            {"source": "bcm-lnd-guard.service", "unit": "bcm-lnd-guard.service"},
+            "lnd's channel backup (1 copies, 2 channels): all copies lie on the disks of one machine, server-1, where lnd itself is",
+            1,
+            "lightning-trouble/manager-1",
+        ),
+        (
             SYSTEMD,
             "app.service: Scheduled restart job, restart counter is at 7.",
             5,
