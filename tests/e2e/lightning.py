@@ -152,6 +152,11 @@ class Ours(Lnd):
         found: dict[str, Any] = json.loads(said) if said.strip() else {}
         return found
 
+    def has_confirmed_seed(self) -> bool:
+        """Whether its owner has typed the seed back. With play money nothing is broken without that."""
+        status = self.status()
+        return bool(status) and not any("confirmed that the owner has the seed" in why for why in status["why_not"])
+
     def container(self) -> str:
         """Its container; none where it has none."""
         listed = self.site.ask(

@@ -91,11 +91,11 @@ def test_the_seed_is_shown_sealed_and_its_owner_alone_opens_it(ours: Ours, words
 
 
 def test_what_is_typed_wrong_confirms_nothing(ours: Ours, words: list[str]) -> None:
-    before = ours.part("lnd's seed")["works"]
+    before = ours.has_confirmed_seed()
     status, screen = confirm_seed(ours, wrong(words))
     assert status != 0
     assert "not the words of this seed" in screen
-    assert ours.part("lnd's seed")["works"] is before
+    assert ours.has_confirmed_seed() is before
 
 
 def test_a_program_cannot_confirm_it(ours: Ours) -> None:
@@ -108,7 +108,7 @@ def test_a_program_cannot_confirm_it(ours: Ours) -> None:
 def test_the_owner_types_it_back(ours: Ours, words: list[str]) -> None:
     status, screen = confirm_seed(ours, words)
     assert status == 0, screen
-    wait_for("word that it is confirmed", eventually(lambda: ours.part("lnd's seed")["works"]), 60)
+    wait_for("word that it is confirmed", eventually(ours.has_confirmed_seed), 60)
     # Whoever looks over a shoulder sees nothing of it.
     assert " ".join(words[:3]) not in screen
 

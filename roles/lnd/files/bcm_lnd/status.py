@@ -107,12 +107,14 @@ def of_seed(config: Config) -> Object:
         return part(
             "lnd's seed", "it is awaited, to be typed by its owner", "bcm-lnd restore, at a terminal of this host."
         )
-    if not told["confirmed"] and config.wallet.exists():
-        hint = "bcm-lnd seed read, opened with your own key; then bcm-lnd seed confirm, at a terminal of this host."
-        return part(
-            "lnd's seed", "nobody has confirmed that its owner has it: with this machine all money would be gone", hint
-        )
-    return part("lnd's seed")
+    if told["confirmed"] or not config.wallet.exists():
+        return part("lnd's seed")
+    if not config.real_money:
+        return part("lnd's seed (nobody has confirmed that its owner has it)")
+    hint = "bcm-lnd seed read, opened with your own key; then bcm-lnd seed confirm, at a terminal of this host."
+    return part(
+        "lnd's seed", "nobody has confirmed that its owner has it: with this machine all money would be gone", hint
+    )
 
 
 def of_return(missing: str) -> Object:
@@ -128,13 +130,10 @@ def of_copies(config: Config, copier: Copier, now: float, wanted: int | None) ->
     """Whether the channel backup is where it has to be. WANTED is how many channels lnd has."""
     copies = list(copier.copies.values())
     if copier.current is None:
-        return [
-            part(
-                "lnd's channel backup",
-                "lnd has written none yet" if config.wallet.exists() else "",
-                "It does when it has started.",
-            )
-        ]
+        made = config.wallet.stat().st_mtime if config.wallet.exists() else None
+        if made is not None and now - made > config.lag:
+            return [part("lnd's channel backup", "lnd has written none yet", "It does when it has started.")]
+        return [part("lnd's channel backup" + (" (on its way)" if made is not None else ""))]
     current = [copy for copy in copies if copy.sha256 == copier.current]
     parts = [_of_copy(copier, copy, now, config.lag, wanted) for copy in copies]
     cause, hint = "", ""

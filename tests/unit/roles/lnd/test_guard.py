@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import subprocess
 from typing import Any
 
@@ -151,6 +152,21 @@ def test_with_play_money_nobody_is_held_up(around: Around) -> None:
     assert told["may_open"]
     assert told["why_not"]
     assert "With real money they could not: nobody has confirmed" in cli.show(told)
+    assert "lnd's seed (nobody has confirmed that its owner has it)" in [one["part"] for one in told["parts"]]
+    assert "lnd's seed" not in around.broken()
+
+
+def test_with_real_money_a_seed_that_nobody_has_is_broken(around: Around) -> None:
+    seed.confirmed_file(around.config).unlink()
+    assert "with this machine all money would be gone" in around.broken()["lnd's seed"]
+
+
+def test_a_wallet_that_was_just_made_has_no_backup_yet(around: Around) -> None:
+    around.config.backup.unlink()
+    os.utime(around.config.wallet, (around.clock.now, around.clock.now))
+    assert "lnd's channel backup" not in around.broken()
+    around.clock.now += around.config.lag + 1
+    assert around.broken()["lnd's channel backup"] == "lnd has written none yet"
 
 
 def test_an_lnd_that_must_not_run_sends_no_copy(around: Around) -> None:
