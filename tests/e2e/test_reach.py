@@ -94,11 +94,19 @@ SOCKS = {"proxyhost: SOCKS", "way out: SOCKS"}
 TOR = {"proxyhost: proxy", "way out: proxy", *SOCKS}
 # Of peers it takes those alone that come by its onion, at a port of their own.
 OVERLAY = {"bitcoind on its overlay: zmq", "bitcoind on its overlay: onion"}
-# The node's onion leads there from the proxyhosts. From its own host, and from tasks on the network that published ports are on, so do these.
+# The node's onion leads there from the proxyhosts. Its own host reaches it too.
 ONION = {"bitcoin-1: onion"}
-# What the way to the node from lnd's host begins with; only where there is an lnd.
-WAY = {"bitcoin-1: rpc", "bitcoin-1: zmq"}
-HOST_OF_NODE = ("bitcoin", "a task on bitcoind's overlay, on bitcoin", "bitcoind's own container")
+# What the way to the node from lnd's host begins with, and where it is taken from; only where there is an lnd.
+WAY = {"bitcoin": {"bitcoin-1: rpc", "bitcoin-1: zmq"}}
+# Its RPC listens there too, and answers to nobody who comes by it.
+WAY |= dict.fromkeys(
+    (
+        "a task on bitcoind's overlay, on manager",
+        "a task on bitcoind's overlay, on bitcoin",
+        "bitcoind's own container",
+    ),
+    {"bitcoind on its overlay: rpc"},
+)
 # Who asks -> all that must answer. What is not named must not answer.
 REACHED: dict[str, set[str]] = {
     # Its root has no business outside: only Squid, apt, nginx and tor have.
@@ -109,8 +117,8 @@ REACHED: dict[str, set[str]] = {
     "a container on manager": GATEWAY | INSIDE | MEMBERS,
     "a container on bitcoin": INSIDE | TOR,
     "a task on bitcoind's overlay, on manager": GATEWAY | INSIDE | MEMBERS | OVERLAY,
-    "a task on bitcoind's overlay, on bitcoin": INSIDE | TOR | OVERLAY | ONION,
-    "bitcoind's own container": INSIDE | TOR | OVERLAY | ONION,
+    "a task on bitcoind's overlay, on bitcoin": INSIDE | TOR | OVERLAY,
+    "bitcoind's own container": INSIDE | TOR | OVERLAY,
 }
 # Which ports an instance listens on for others. Swarm's own (2377, 7946) are those of the cluster.
 LISTENING = {
@@ -266,7 +274,7 @@ def table(
 
 @pytest.mark.parametrize("asker", REACHED)
 def test_who_reaches_whom(site: Site, table: dict[str, dict[str, bool]], asker: str) -> None:
-    reached = REACHED[asker] | (WAY if site.tier("lightning") and asker in HOST_OF_NODE else set())
+    reached = REACHED[asker] | (WAY.get(asker, set()) if site.tier("lightning") else set())
     assert table[asker] == {target: target in reached for target in TARGETS}
 
 
