@@ -99,14 +99,12 @@ ONION = {"bitcoin-1: onion"}
 # What the way to the node from lnd's host begins with, and where it is taken from; only where there is an lnd.
 WAY = {"bitcoin": {"bitcoin-1: rpc", "bitcoin-1: zmq"}}
 # Its RPC listens there too, and answers to nobody who comes by it.
-WAY |= dict.fromkeys(
-    (
-        "a task on bitcoind's overlay, on manager",
-        "a task on bitcoind's overlay, on bitcoin",
-        "bitcoind's own container",
-    ),
-    {"bitcoind on its overlay: rpc"},
+TASKS = (
+    "a task on bitcoind's overlay, on manager",
+    "a task on bitcoind's overlay, on bitcoin",
+    "bitcoind's own container",
 )
+WAY |= {asker: {"bitcoind on its overlay: rpc"} for asker in TASKS}
 # Who asks -> all that must answer. What is not named must not answer.
 REACHED: dict[str, set[str]] = {
     # Its root has no business outside: only Squid, apt, nginx and tor have.
