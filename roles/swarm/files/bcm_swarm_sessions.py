@@ -146,13 +146,13 @@ def host_ports(service: dict[str, Any]) -> list[int]:
     """The TCP ports that a service publishes on hosts; none if it may not be replaced, or not all of them are known."""
     spec = service["Spec"]
     # One that is being updated has tasks of what it was before. A job would do its work once more.
-    if service.get("UpdateStatus", {}).get("State", "completed") not in ("", "completed"):
+    if (service.get("UpdateStatus") or {}).get("State", "completed") not in ("", "completed"):
         return []
     if not {"Replicated", "Global"} & set(spec["Mode"]):
         return []
-    published = spec.get("EndpointSpec", {}).get("Ports") or []
+    published = (spec.get("EndpointSpec") or {}).get("Ports") or []
     on_hosts = [port for port in published if port.get("PublishMode") == "host"]
-    # That nothing answers at another one is no proof of anything.
+    # That nobody answers at one of another protocol proves nothing.
     ports = [port.get("PublishedPort", 0) for port in on_hosts if port.get("Protocol", "tcp") == "tcp"]
     return ports if all(ports) else []
 

@@ -399,7 +399,11 @@ def test_ports_that_can_be_tried(program: ModuleType, told: dict[str, Any], port
 
 
 def test_a_service_without_an_endpoint_has_none(program: ModuleType) -> None:
-    told = service("s")
+    told = service("s", PORT_A) | {"UpdateStatus": None}
+    assert program.host_ports(told) == [9092]
+    for nothing in (None, {}, {"Ports": None}):
+        told["Spec"]["EndpointSpec"] = nothing
+        assert program.host_ports(told) == []
     del told["Spec"]["EndpointSpec"]
     assert program.host_ports(told) == []
 
