@@ -503,6 +503,14 @@ def test_updates_that_are_of_no_use_come_less_and_less_often(program: ModuleType
     assert len(replaced) < 14
 
 
+def test_so_do_those_that_swarm_does_not_take(program: ModuleType) -> None:
+    """The task is still there each time."""
+    seen = ((float(now), [("t", "s")], {"s"}) for now in range(0, 20000, 10))
+    replaced = [when for when, _name, _count in refusals(program, *seen)]
+    assert replaced[:4] == [30, 90, 210, 450]
+    assert len(replaced) < 14
+
+
 def test_after_it_was_well_or_has_gone_all_is_forgotten(program: ModuleType) -> None:
     seen = [(0.0, [("a", "s")], {"s"}), (30.0, [("a", "s")], {"s"}), (40.0, [], set())]
     again = [(50.0, [("b", "s")], {"s"}), (80.0, [("b", "s")], {"s"})]
