@@ -62,6 +62,12 @@ LOGGED: tuple[tuple[re.Pattern[str], str, str], ...] = (
         CLOCK,
     ),
     (
+        # By a clock that is ahead, relays show certificates of the past.
+        re.compile(r"At least one certificate expired"),
+        "the certificates of relays are out of date by the clock of this host: it is ahead, or theirs is wrong",
+        CLOCK,
+    ),
+    (
         re.compile(r"(?:Could not launch managed proxy executable at|Managed proxy at) '?(?P<a>[^' ]+)'?"),
         "the program of a transport, {a}, does not run",
         "journalctl -u tor@default says why. Its package has to be installed.",

@@ -19,6 +19,8 @@ BEHIND = (
     "[warn] Received NETINFO cell with skewed time (OR:198.18.0.11:5001): It seems that our clock is behind by 2 hours, 0 minutes, "
     "or that theirs is ahead. Tor requires an accurate clock to work: please check your time, timezone, and date settings."
 )
+# Of a tor whose clock is three days ahead.
+EXPIRED = "[warn] Received a bad CERTS cell: At least one certificate expired."
 EARLY = (
     "[warn] Our clock is 3 hours, 1 minutes behind the time published in the consensus network status document (2026-11-30 19:00:00 UTC).  "
     "Tor needs an accurate clock to work correctly. Please check your time and date settings!"
@@ -41,6 +43,7 @@ def test_words_of_a_phase() -> None:
     [
         ({}, [BEHIND], False, "the clock of this host is 2 hours, 0 minutes behind", "clock"),
         ({}, [EARLY], False, "the clock of this host is 3 hours, 1 minutes behind that of the Tor network", "clock"),
+        ({"REASON": "DONE"}, [EXPIRED], False, "out of date by the clock of this host: it is ahead", "clock"),
         (
             {"WARNING": "Clock skew -7200 in NETINFO cell from OR", "REASON": "CLOCK_SKEW"},
             [],
