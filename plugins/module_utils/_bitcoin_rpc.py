@@ -18,7 +18,7 @@ import typing as t
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-Params = list[t.Any] | dict[str, t.Any]
+Params: t.TypeAlias = "list[t.Any] | dict[str, t.Any]"
 Runner = t.Callable[..., tuple[int, str, str]]
 
 CLI_ERROR = re.compile(r"error code: (?P<code>-?\d+)\s+error message:\s*(?P<message>.*)", re.DOTALL)

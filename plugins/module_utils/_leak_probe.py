@@ -17,6 +17,7 @@ import concurrent.futures
 import contextlib
 import ctypes
 import errno
+import functools
 import ipaddress
 import json
 import os
@@ -333,6 +334,14 @@ def dns_tcp(cell: Cell, asker: Asker) -> Result:
     return _each(cell, asker, try_one)
 
 
+def _heard(found: list[tuple[int, int]], data: bytes) -> str | None:
+    """What a name server sent is kept, if it is an answer."""
+    what = answer(data)
+    if what is not None:
+        found.append(what)
+    return None if what is None else "answered"
+
+
 def resolve(cell: Cell, asker: Asker) -> Result:
     """Whether the asker's own name servers know a name of the world: with an address, and not with an error."""
     if not asker.resolvers:
@@ -347,13 +356,7 @@ def resolve(cell: Cell, asker: Asker) -> Result:
                 sock.connect((server, port))
                 sock.send(question(_name(cell)))
         found: list[tuple[int, int]] = []
-
-        def heard(data: bytes, found: list[tuple[int, int]] = found) -> str | None:
-            what = answer(data)
-            if what is not None:
-                found.append(what)
-            return None if what is None else "answered"
-
+        heard = functools.partial(_heard, found)
         try:
             result = _datagram(asked, asker, question(str(cell["name"])), heard)
         except OSError as error:

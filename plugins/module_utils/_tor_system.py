@@ -111,7 +111,7 @@ class SystemControl:
                 self._rest += part
         finally:
             self._socket.settimeout(before)
-        line, _, self._rest = self._rest.partition(b"\n")
+        line, _end, self._rest = self._rest.partition(b"\n")
         return line.decode(errors="replace").rstrip("\r")
 
     def ask(self, command: str) -> list[str]:
@@ -166,7 +166,7 @@ class SystemControl:
         found: dict[str, list[str]] = {}
         current: list[str] | None = None
         for line in self.ask("GETCONF HiddenServiceOptions"):
-            name, _, value = line.partition("=")
+            name, _equals, value = line.partition("=")
             if name.lower() == "hiddenservicedir":
                 current = found.setdefault(value.strip('"').rstrip("/"), [])
             elif current is not None and value:

@@ -584,7 +584,8 @@ class Channels:
     def open(self, action: Action) -> None:
         wish = action.wish
         self.connect(wish)
-        assert action.payment is not None  # noqa: S101 - reckon has given it one, or complained
+        if action.payment is None:
+            raise AssertionError("reckon has given it one, or complained")
         body = {
             "node_pubkey": base64.b64encode(bytes.fromhex(wish.pubkey)).decode(),
             "local_funding_amount": str(wish.amount),
@@ -629,7 +630,8 @@ class Channels:
 
     def close(self, action: Action) -> None:
         wish, known = action.wish, action.known
-        assert known is not None  # noqa: S101 - what is to be closed is there
+        if known is None:
+            raise AssertionError("what is to be closed is there")
         # While it is open its name can still be kept for later.
         if known.ours:
             self.node.mark(wish.name, known.txid)

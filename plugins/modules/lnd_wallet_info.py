@@ -160,7 +160,7 @@ def described(info: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         "pubkey": info.get("identity_pubkey"),
         "alias": info.get("alias"),
         "uris": list(info.get("uris") or []),
-        "version": str(info.get("version", "")).split(" ")[0],
+        "version": str(info.get("version", "")).split(" ", maxsplit=1)[0],
     }
 
 

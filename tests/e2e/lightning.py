@@ -286,6 +286,18 @@ def step(*lnds: Lnd, blocks: int = 0) -> int:
     return height
 
 
+def confirm(ours: Lnd, theirs: Lnd) -> None:
+    """Six blocks, with the transactions of all channels that open in them: those come to whoever mines over Tor, in their time."""
+    opening = [one for one in ours.pending("pending_open_channels") if not one["confirmation_height"]]
+    waiting = {one["channel"]["channel_point"].partition(":")[0] for one in opening}
+    wait_for(
+        "transactions of channels where blocks are mined",
+        lambda: waiting <= set(json.loads(lab("bitcoin-cli", "getrawmempool"))),
+        PATIENCE,
+    )
+    step(ours, theirs, blocks=6)
+
+
 def fund(lnd: Lnd, sat: int) -> None:
     """Coins of the lab for an lnd that has less."""
     before = lnd.confirmed()

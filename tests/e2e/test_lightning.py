@@ -26,13 +26,13 @@ from lightning import (
     Theirs,
     active,
     asking_for,
+    confirm,
     confirm_seed,
     eventually,
     fund,
     mine,
     pays,
     seed_of,
-    step,
 )
 from standing import Site, lab, wait_for
 
@@ -155,7 +155,7 @@ def test_what_would_cost_more_than_the_limit_is_not_done(
 def test_the_declared_channel_opens(site: Site, ours: Ours, theirs: Theirs, declared: tuple[str, ...]) -> None:
     run = site.play(CHANNELS, *declared)
     assert run.status == 0, run.text[-3000:]
-    step(ours, theirs, blocks=6)
+    confirm(ours, theirs)
     wait_for("a channel that both have", lambda: active(ours, theirs), PATIENCE, every=2)
     (channel,) = [one for one in ours.channels(theirs) if NAME in one["memo"]]
     assert int(channel["capacity"]) == CAPACITY

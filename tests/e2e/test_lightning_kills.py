@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from interruption import Point, play_and_kill
-from lightning import CHANNELS, PATIENCE, Ours, Theirs, active, asking_for, eventually, fund, pays, step
+from lightning import CHANNELS, PATIENCE, Ours, Theirs, active, asking_for, confirm, eventually, fund, pays, step
 from standing import Site, bitcoin_container, lxc, node_answers, restart, wait_for
 
 CAPACITY = 500_000
@@ -54,7 +54,7 @@ def test_a_run_that_is_killed_while_a_channel_opens_leaves_one_channel(
     again = site.play(CHANNELS, *declared)
     assert again.status == 0, again.text[-3000:]
     (opened,) = existing(ours, theirs, name)
-    step(ours, theirs, blocks=6)
+    confirm(ours, theirs)
     wait_for("the channel that was ordered twice", lambda: active(ours, theirs, opened), PATIENCE, every=2)
     assert existing(ours, theirs, name) == [opened]
     third = site.play(CHANNELS, *declared)

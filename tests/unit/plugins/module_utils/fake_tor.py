@@ -58,7 +58,7 @@ class FakeTor:
         with contextlib.suppress(OSError), connection, connection.makefile("rb") as stream:
             for raw in stream:
                 line = raw.decode().strip()
-                verb, _, rest = line.partition(" ")
+                verb, _space, rest = line.partition(" ")
                 if verb == "PROTOCOLINFO":
                     answer = [f'250-AUTH METHODS=COOKIE,SAFECOOKIE COOKIEFILE="{self.cookie}"', "250 OK"]
                 elif verb == "AUTHENTICATE":

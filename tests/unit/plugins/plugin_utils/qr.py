@@ -56,6 +56,6 @@ def decode_terminal(text: str, scale: int = 4) -> str:
         assert line.startswith("\x1b[30;107m")
         cells = line.removeprefix("\x1b[30;107m").removesuffix("\x1b[0m")
         for half in (0, 1):
-            pixels = bytes(0 if HALVES[cell][half] else 255 for cell in cells for _ in range(scale))
+            pixels = bytes(0 if HALVES[cell][half] else 255 for cell in cells for _twice in range(scale))
             rows += [pixels] * scale
     return _decode(rows)

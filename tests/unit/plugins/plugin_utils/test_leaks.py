@@ -71,9 +71,9 @@ HOSTVARS: dict[str, dict[str, t.Any]] = {
 INSTANCES = ["proxyhost-1", "manager-1", "bitcoin-1", "lightning-1"]
 
 
-def cells(hostvars: dict[str, dict[str, t.Any]] = HOSTVARS) -> dict[str, dict[str, dict[str, t.Any]]]:
+def cells(hostvars: dict[str, dict[str, t.Any]] | None = None) -> dict[str, dict[str, dict[str, t.Any]]]:
     """By instance and name."""
-    found = leaks.plan(INSTANCES, hostvars, ["server"], WORLD, ["bitcoin", "lightning"], "bcmleak1")
+    found = leaks.plan(INSTANCES, hostvars or HOSTVARS, ["server"], WORLD, ["bitcoin", "lightning"], "bcmleak1")
     return {name: {cell["name"]: cell for cell in of} for name, of in found.items()}
 
 
