@@ -253,7 +253,7 @@ print(connection.getresponse().status)
 
 def calls(ours: Ours, method: str) -> int:
     """The HTTP status that lnd's own user of bitcoind's RPC gets, from where lnd is."""
-    form = '{{range .Mounts}}{{.Destination}} {{.Source}}{{"\\n"}}{{end}}'
+    form = '{{range .Mounts}}{{if .Source}}{{.Destination}} {{.Source}}{{"\\n"}}{{end}}{{end}}'
     mounts = dict(
         line.split()
         for line in ours.site.ask(ours.host, "docker", "inspect", "--format", form, ours.container()).splitlines()
