@@ -48,7 +48,7 @@ class Guard:
         self.tip, self.tip_since, self.proven, self.awaiting = "", clock(), 0, False
         self.wanted: int | None = None
         self.asked = self.looked = float("-inf")
-        self.told = ""
+        self.told: str | None = None
 
     # -- what is done again and again
 

@@ -297,3 +297,11 @@ def test_an_old_lnd_does_not_go_on_with_it(returning: tuple[Around, list[str]]) 
     around.numbers = [2, 2, 2]
     around.tick()
     assert "/v1/unlockwallet" not in [path for _method, path, _question in around.lnd.asked]
+
+
+def test_one_that_begins_says_that_all_is_well(around: Around, capsys: pytest.CaptureFixture[str]) -> None:
+    """What was wrong before it was started anew is over, and whoever reads that is told."""
+    around.tick()
+    assert capsys.readouterr().err == "all is well\n"
+    around.tick()
+    assert capsys.readouterr().err == ""
