@@ -156,6 +156,21 @@ def test_an_lnd_that_is_not_there_is_refused(site: Site, declared: Path) -> None
     assert not run.changed
 
 
+@pytest.mark.parametrize("said", [(), ("-e", "spend=false"), ("-e", "spend=ture")])
+def test_real_money_is_spent_only_where_the_run_says_so(site: Site, declared: Path, said: tuple[str, ...]) -> None:
+    """On a chain of which it is only said that it is that one: lnd is not asked before."""
+    laid = declared / "group_vars/lightning_nodes.yml"
+    laid.write_text("spend: true\n")
+    try:
+        run = site.play(CHANNELS, "-e", "bcm_chain=mainnet", *said, inventory=declared)
+    finally:
+        laid.unlink()
+    assert run.status != 0
+    words = "spend = ture: is neither yes nor no" if "spend=ture" in said else "On mainnet this is real money"
+    assert words in " ".join(run.failures)
+    assert not run.changed
+
+
 def test_a_rehearsal_says_what_the_channel_costs(site: Site, ours: Ours, theirs: Theirs, declared: Path) -> None:
     fund(ours, 2 * CAPACITY)
     before = existing(ours, theirs)
