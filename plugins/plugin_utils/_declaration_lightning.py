@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from . import _bitcoin_nodes, _lnd_plan, _lnd_versions
+from . import _bitcoin_nodes, _lightning_channels, _lnd_plan, _lnd_versions
 from ._declaration_file import KeyPath
 from ._declaration_kinds import Check
 
@@ -34,6 +34,13 @@ def hosts(data: Data, tier: str, names: list[str]) -> list[str]:
     """Return which of NAMES, the instances of TIER, have an lnd."""
     lightning = data["stacks"]["lightning"]
     return list(names) if lightning and lightning["tier"] == tier else []
+
+
+def nodes(data: Data) -> list[str]:
+    """Return the instances that have an lnd."""
+    tier = data["stacks"]["lightning"]["tier"]
+    count = (data["tiers"].get(tier) or {}).get("count") or 0
+    return hosts(data, tier, [f"{tier}-{index}" for index in range(1, count + 1)])
 
 
 def judge(data: Data, check: Check) -> None:
@@ -67,6 +74,23 @@ def judge(data: Data, check: Check) -> None:
         seen.setdefault(number, name)
         if not consumer["permissions"]:
             check.refuse((*at, "permissions"), [], "may do nothing", "permissions such as info:read")
+    _channels(data, check)
+
+
+def _channels(data: Data, check: Check) -> None:
+    path: KeyPath = ("stacks", "lightning")
+    bitcoin, lightning = data["stacks"]["bitcoin"], data["stacks"]["lightning"]
+    told = (("tiers",), (*path, "tier"), (*path, "channel_limits"), ("stacks", "bitcoin", "network"))
+    # Without a bitcoind it is that which is said.
+    if bitcoin and check.sound(*told):
+        _lightning_channels.judge(
+            lightning["channels"],
+            lightning["channel_limits"],
+            nodes(data),
+            bitcoin["network"],
+            (*path, "channels"),
+            check,
+        )
 
 
 def _version(data: Data, check: Check) -> None:
@@ -129,5 +153,6 @@ def stacks(data: Data, result: dict[str, Any]) -> dict[str, Any]:
             {**node, "rpc_users": [*node["rpc_users"], *user(data)]} if node.get("backs_lightning") else node
             for node in bitcoin["nodes"]
         ]
-    own = {**lightning, "version": version(data), "volume": dict(VOLUME), **memory(data)}
+    channels = _lightning_channels.placed(lightning["channels"], nodes(data))
+    own = {**lightning, "version": version(data), "volume": dict(VOLUME), "channels": channels, **memory(data)}
     return {**result, "bitcoin": bitcoin, "lightning": own}

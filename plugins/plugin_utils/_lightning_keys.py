@@ -11,7 +11,7 @@ from typing import Any
 
 from ansible_collections.bcm.datacenter.plugins.module_utils._sizes import GIB
 
-from . import _lnd_versions
+from . import _lightning_channels, _lnd_versions
 from ._declaration_kinds import Bool, Int, Keys, Kind, ListOf, MapOf, Size, Text, Url
 
 _NAME: dict[str, Any] = {
@@ -142,5 +142,7 @@ def lightning(tier: Kind, signer: Keys) -> Keys:
                 key_allows=_NAME["allows"],
                 item=CONSUMER,
             ),
+            "channels": _lightning_channels.CHANNELS,
+            "channel_limits": _lightning_channels.LIMITS,
         },
     )

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from standing import LAB_DIR, LXD_ENV, Site, lab, wait_for
+from standing import LAB_DIR, LXD_ENV, Site, declaration, lab, wait_for
 
 HOST = "lightning-1"
 COIN = 100_000_000
@@ -334,15 +334,35 @@ def pays(one: Lnd, other: Lnd, sat: int = 1000) -> None:
     wait_for(f"a payment from {one.name} to {other.name}", arrives, 120, every=3)
 
 
-CHANNELS = "tests/e2e/channels.yml"
+CHANNELS = "playbooks/lightning_channels.yml"
+
+
+def stack_with(*channels: dict[str, Any], max_spend: int) -> dict[str, Any]:
+    """Channels and their limits, as the stack has them."""
+    return {"channels": list(channels), "channel_limits": {"max_spend": max_spend, "max_fee_rate": 100}}
 
 
 def asking_for(*channels: dict[str, Any], directory: Path, max_spend: int) -> tuple[str, ...]:
-    """What channels.yml is told, by which the site's lnd gets channels."""
+    """What a run is told that shall have other channels than those that are declared."""
     directory.mkdir(parents=True, exist_ok=True)
+    told = {f"lightning_{key}": value for key, value in stack_with(*channels, max_spend=max_spend).items()}
     file = directory / "channels.json"
-    file.write_text(json.dumps({"channels": list(channels), "max_spend": max_spend}))
+    file.write_text(json.dumps(told))
     return ("-e", f"@{file}")
+
+
+def declaring(*channels: dict[str, Any], directory: Path, max_spend: int) -> Path:
+    """The lab's declaration, with channels in it."""
+    directory.mkdir(parents=True, exist_ok=True)
+    laid_over = directory / "channels.yml"
+    laid_over.write_text(json.dumps({"stacks": {"lightning": stack_with(*channels, max_spend=max_spend)}}))
+    inventory = declaration(directory)
+    file = inventory / "site.bcm.yml"
+    line = r"(?m)^(  - path: \S*/lnd-vars\.yml\n    optional: true\n)"
+    text, found = re.subn(line, lambda match: f"{match[1]}  - path: {laid_over}\n", file.read_text())
+    assert found == 1, "the lab's declaration names its lnd in another way"
+    file.write_text(text)
+    return inventory
 
 
 def eventually(looks: Callable[[], bool]) -> Callable[[], bool]:

@@ -28,6 +28,7 @@ from lightning import (
     asking_for,
     confirm,
     confirm_seed,
+    declaring,
     eventually,
     fund,
     mine,
@@ -117,26 +118,66 @@ def test_the_owner_types_it_back(ours: Ours, words: list[str]) -> None:
 
 
 @pytest.fixture(scope="module")
-def declared(theirs: Theirs, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
-    """One channel, and a limit that it fits."""
+def declared(theirs: Theirs, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An inventory whose declaration has one channel, and a limit that it fits."""
     channel = {"name": NAME, "peer": f"{theirs.key}@{theirs.address}", "amount": CAPACITY}
-    return asking_for(channel, directory=tmp_path_factory.mktemp("channel"), max_spend=CAPACITY + 50_000)
+    return declaring(channel, directory=tmp_path_factory.mktemp("channel"), max_spend=CAPACITY + 50_000)
 
 
 def existing(ours: Ours, theirs: Theirs) -> int:
     return len(ours.channels(theirs)) + len(ours.pending("pending_open_channels"))
 
 
-def test_a_rehearsal_says_what_the_channel_costs(
-    site: Site, ours: Ours, theirs: Theirs, declared: tuple[str, ...]
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ({}, "stacks.lightning.channels: there are none"),
+        ({"peer": None}, "lightning_channels[0].peer: is missing"),
+        ({"peer": f"02{'ab' * 32}@{PEERS}:9735"}, "is not an onion"),
+        ({"node": "lightning-9"}, "lightning-9: is no instance with an lnd"),
+        ({"amount": 1}, "lightning_channels[0].amount = 1: is too small"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_lnd_is_asked(
+    site: Site, theirs: Theirs, tmp_path: Path, told: dict[str, object], words: str
 ) -> None:
+    channel = {"name": "impossible", "peer": f"{theirs.key}@{theirs.address}", "amount": CAPACITY}
+    asked = asking_for({**channel, **told}, directory=tmp_path, max_spend=CAPACITY + 50_000) if told else ()
+    run = site.play(CHANNELS, *asked)
+    assert run.status != 0
+    assert words in " ".join(run.failures)
+    assert not run.changed
+
+
+def test_an_lnd_that_is_not_there_is_refused(site: Site, declared: Path) -> None:
+    run = site.play(CHANNELS, "-e", "node=lightning-9", inventory=declared)
+    assert run.status != 0
+    assert "has no lnd; allowed: lightning-1" in " ".join(run.failures)
+    assert not run.changed
+
+
+@pytest.mark.parametrize("said", [(), ("-e", "spend=false"), ("-e", "spend=ture")])
+def test_real_money_is_spent_only_where_the_run_says_so(site: Site, declared: Path, said: tuple[str, ...]) -> None:
+    """On a chain of which it is only said that it is that one: lnd is not asked before."""
+    laid = declared / "group_vars/lightning_nodes.yml"
+    laid.write_text("spend: true\n")
+    try:
+        run = site.play(CHANNELS, "-e", "bcm_chain=mainnet", *said, inventory=declared)
+    finally:
+        laid.unlink()
+    assert run.status != 0
+    words = "spend = ture: is neither yes nor no" if "spend=ture" in said else "On mainnet this is real money"
+    assert words in " ".join(run.failures)
+    assert not run.changed
+
+
+def test_a_rehearsal_says_what_the_channel_costs(site: Site, ours: Ours, theirs: Theirs, declared: Path) -> None:
     fund(ours, 2 * CAPACITY)
     before = existing(ours, theirs)
-    # The macaroon first: a rehearsal makes none, and cannot ask without it.
-    assert site.play(CHANNELS, "-e", '{"channels": [], "max_spend": 0}').status == 0
-    run = site.play(CHANNELS, *declared, "--check", "--diff")
+    run = site.play(CHANNELS, "--check", "--diff", inventory=declared)
     assert run.status == 0, run.text[-3000:]
-    assert bool(run.changed) is (before == 0)
+    # Without a macaroon of its own that would be made, too; what counts is the channel.
+    assert ((ours.host, "Have the channels") in run.changed) is (before == 0)
     assert str(CAPACITY) in run.text
     assert existing(ours, theirs) == before
 
@@ -152,8 +193,8 @@ def test_what_would_cost_more_than_the_limit_is_not_done(
     assert existing(ours, theirs) == before
 
 
-def test_the_declared_channel_opens(site: Site, ours: Ours, theirs: Theirs, declared: tuple[str, ...]) -> None:
-    run = site.play(CHANNELS, *declared)
+def test_the_declared_channel_opens(site: Site, ours: Ours, theirs: Theirs, declared: Path) -> None:
+    run = site.play(CHANNELS, inventory=declared)
     assert run.status == 0, run.text[-3000:]
     confirm(ours, theirs)
     wait_for("a channel that both have", lambda: active(ours, theirs), PATIENCE, every=2)
@@ -169,8 +210,9 @@ def test_they_talk_by_onion(ours: Ours, theirs: Theirs) -> None:
     assert theirs.peers()[ours.key].startswith("127.0.0.1:")
 
 
-def test_the_second_run_changes_nothing(site: Site, declared: tuple[str, ...]) -> None:
-    for run in (site.play(CHANNELS, *declared), site.play("playbooks/lightning.yml")):
+def test_the_second_run_changes_nothing(site: Site, declared: Path) -> None:
+    for playbook in (CHANNELS, "playbooks/lightning.yml"):
+        run = site.play(playbook, inventory=declared)
         assert run.status == 0, run.text[-3000:]
         assert not run.changed
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 from bus import Bus
-from lightning import CHANNELS, PATIENCE, Ours, Owner, Theirs, active, eventually, pays, seed_of
+from lightning import CHANNELS, PATIENCE, Ours, Owner, Theirs, active, asking_for, eventually, pays, seed_of
 from needles import SHORTEST, Needles, said, wait_until_looked, watched, within_texts
 from standing import Site, wait_for
 
@@ -144,8 +144,17 @@ def plant(site: Site, host: str, word: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def seen(site: Site, ours: Ours, theirs: Theirs, owner: Owner, needles: Needles) -> dict[str, Any]:
+def seen(
+    site: Site,
+    ours: Ours,
+    theirs: Theirs,
+    owner: Owner,
+    needles: Needles,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, Any]:
     """Everything that was found while things went on, and all that Ansible has said."""
+    # For which a macaroon is needed, and nothing is to be done.
+    nothing, directory = {"name": "never-there", "state": "closed"}, tmp_path_factory.mktemp("channels")
     word = canary(needles)
     said_by_ansible: dict[str, bytes] = {}
     wait_for("a channel", lambda: active(ours, theirs), PATIENCE, every=2)
@@ -154,7 +163,7 @@ def seen(site: Site, ours: Ours, theirs: Theirs, owner: Owner, needles: Needles)
     try:
         with watched(needles) as (processes, packets):
             for playbook in (*playbooks, CHANNELS):
-                channels = ("-e", '{"channels": [], "max_spend": 0}') if playbook == CHANNELS else ()
+                channels = asking_for(nothing, directory=directory, max_spend=0) if playbook == CHANNELS else ()
                 run = site.play(playbook, "-vvv", "-e", f"e2e_canary={word}", *channels, env=VERBOSE, timeout=2400)
                 assert run.status == 0, run.text[-3000:]
                 said_by_ansible[f"what {playbook} says"] = run.text.encode()
