@@ -145,7 +145,7 @@ def test_the_onion_goes_where_the_address_goes(tors: dict[str, Host], client: Ho
     wait_for("the first does not", lambda: "page" not in control(tors["tor-1"], "GETCONF HiddenServiceOptions"), 20)
     assert tors["tor-2"].file("/var/lib/tor/onions/page/hostname").content_string.strip() == onion
     control(tors["tor-1"], "SIGNAL NEWNYM")
-    assert through(client, ONE, onion, 150) == PAGE
+    assert through(client, ONE, onion, 300) == PAGE
 
 
 def test_a_tor_that_is_killed_comes_back(tors: dict[str, Host], client: Host, onion: str) -> None:
@@ -153,7 +153,7 @@ def test_a_tor_that_is_killed_comes_back(tors: dict[str, Host], client: Host, on
     tors["tor-1"].check_output("kill -9 %s", before)
     wait_for("another one", lambda: tors["tor-1"].run("pidof -s tor").stdout.strip() not in ("", before), 30)
     in_network(tors["tor-1"], 60)
-    assert through(client, ONE, onion, 60) == PAGE
+    assert through(client, ONE, onion, 180) == PAGE
 
 
 def test_what_tor_would_not_take_is_refused(refusal: Callable[..., str], tors: dict[str, Host]) -> None:
