@@ -14,6 +14,8 @@ import os
 import re
 import select
 import socket
+import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -91,12 +93,21 @@ class Needles:
 
     def within(self, content: bytes) -> set[str]:
         """The names of those that are in it."""
-        if not self.known:
-            return set()
-        found: set[str] = set()
-        for match in self.pattern.finditer(content):
-            found |= self.names_of(match.group())
-        return found
+        every = {form for forms_ in self.known.values() for form in forms_}
+        # grep looks for all of them at once, but line by line, and is told of them line by line.
+        lines = {form for form in every if form.isascii() and b"\n" not in form and b"\0" not in form}
+        there = {form for form in every - lines if form in content}
+        if lines:
+            with tempfile.NamedTemporaryFile() as patterns:
+                patterns.write(b"\n".join(sorted(lines)))
+                patterns.flush()
+                argv = ["grep", "--text", "--only-matching", "--fixed-strings", f"--file={patterns.name}"]
+                done = subprocess.run(
+                    argv, input=content, capture_output=True, check=False, env={**os.environ, "LC_ALL": "C"}
+                )
+            assert done.returncode < 2, done.stderr
+            there |= lines & set(done.stdout.splitlines())
+        return set().union(*map(self.names_of, there))
 
 
 class Processes(threading.Thread):

@@ -25,8 +25,8 @@ from needles import SHORTEST, Needles, said, wait_until_looked, watched, within_
 from standing import Site, wait_for
 
 CANARY = "canary"
-# What of the store is no secret: numbers of fences, hashes for bitcoind, certificates, public keys.
-PUBLIC = re.compile(r"fence|-auth$|certificate|\.crt$|\.pub$|-wallet$|public")
+# What of the store is no secret: numbers of fences and of Kafka's members, hashes for bitcoind, certificates, public keys.
+PUBLIC = re.compile(r"^kafka-(cluster|member-)|fence|-auth$|certificate|\.crt$|\.pub$|-wallet$|public")
 VERBOSE = {"ANSIBLE_STDOUT_CALLBACK": "default"}
 
 
