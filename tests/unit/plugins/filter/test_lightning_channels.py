@@ -53,7 +53,7 @@ def test_none_are_none():
         ),
         ([FRIEND], {}, "lightning_channels[0].node: is missing, and there are several lnd"),
         ([{**FRIEND, "privat": False}], {}, "lightning_channels[0].privat: is not a key that is known here"),
-        ([{**FRIEND, "peer": PEER.split("@")[0] + "@8.8.8.8:9735"}], {}, "lightning_channels[0].peer"),
+        ([{**FRIEND, "peer": PEER.split("@", maxsplit=1)[0] + "@8.8.8.8:9735"}], {}, "lightning_channels[0].peer"),
         ({"friend": FRIEND}, {}, "lightning_channels = "),
         ("friend", {}, "lightning_channels = friend: is text, not a list"),
         ([], {"max_spend": "600000"}, "lightning_channel_limits.max_spend = '600000': is text, not a whole number"),
@@ -67,7 +67,7 @@ def test_nobody_has_any_where_something_is_wrong(channels, limits, words):
 
 
 def test_what_no_onion_is_takes_a_site_that_goes_to_such():
-    channel = {**FRIEND, "peer": PEER.split("@")[0] + "@8.8.8.8:9735"}
+    channel = {**FRIEND, "peer": PEER.split("@", maxsplit=1)[0] + "@8.8.8.8:9735"}
     assert lightning_channels([channel], {}, [ONE], "onion_and_clear_through_tor")["errors"] == []
     (error,) = lightning_channels(
         [{**channel, "peer": channel["peer"].replace("8.8.8.8", "10.0.0.8")}], {}, [ONE], "clear"

@@ -138,7 +138,10 @@ def test_secrets_are_nowhere_but_in_the_call(ask: Run, bitcoind: FakeBitcoind) -
     assert done["changed"]
     assert PASSPHRASE not in json.dumps(done)
     assert "secret word" not in json.dumps(done)
-    assert done["invocation"]["module_args"]["params"] == {"timeout": 60}
+    # ansible-core 2.21 says it only when asked for much.
+    assert done.get("invocation", {"module_args": {"params": {"timeout": 60}}})["module_args"]["params"] == {
+        "timeout": 60
+    }
 
 
 def test_answers_that_hold_keys_take_a_word(ask: Run, bitcoind: FakeBitcoind) -> None:
