@@ -74,6 +74,11 @@ def of_lnd(state: str, trouble: str, waits: str | None) -> Object:
         ),
         "WAITING_TO_START": ("it has not begun yet", "It waits for bitcoind, or for its database."),
     }
+    if state in ("UNLOCKED", "RPC_ACTIVE"):
+        # There is nothing to mend, and nobody can use it yet. A chain that is downloaded takes days.
+        return part(
+            "lnd (not ready yet: its wallet is open, and it waits until it is in step with bitcoind, and bitcoind with today's blocks)"
+        )
     cause, hint = words.get(state, ("", ""))
     return part("lnd", cause, hint)
 

@@ -83,6 +83,16 @@ def test_what_is_broken_is_named(around: Around) -> None:
     assert "1 of 3 who keep the fence" in around.broken()["lnd's fence"]
 
 
+@pytest.mark.parametrize("state", ["UNLOCKED", "RPC_ACTIVE"])
+def test_one_that_waits_for_the_chain_says_so(around: Around, state: str) -> None:
+    """It is not broken, and it is not ready."""
+    around.lnd.is_in = state
+    assert around.broken() == {}
+    assert "lnd (not ready yet: " in around.tick()["parts"][0]["part"]
+    around.lnd.is_in = "SERVER_ACTIVE"
+    assert around.tick()["parts"][0]["part"] == "lnd"
+
+
 def test_a_certificate_that_runs_out_is_named_in_time(around: Around) -> None:
     around.lnd.expires = around.clock.now + 20 * 86400
     assert around.broken() == {}
