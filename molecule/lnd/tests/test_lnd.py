@@ -239,7 +239,8 @@ def test_without_the_keeper_it_stops_and_with_it_it_comes_back(host: Host, keepe
     active(host)
 
 
-def test_an_empty_volume_gets_no_other_seed(host: Host, converge: Callable[..., Run]) -> None:
+def test_an_empty_volume_gets_no_other_seed(host: Host, keeper: Host, converge: Callable[..., Run]) -> None:
+    kept = keeper.file("/var/lib/bcm/lightning/lnd-1/number").content_string
     service = "docker service scale --detach lnd-lnd-1=%s"
     host.check_output(service, "0")
     wait_for("lnd to stop", lambda: container(host) == "", 120)
@@ -247,6 +248,8 @@ def test_an_empty_volume_gets_no_other_seed(host: Host, converge: Callable[..., 
     found = converge()
     assert found.status != 0
     assert "has had a wallet, and its volume is empty" in found.text
+    assert found.changed == set()
+    assert keeper.file("/var/lib/bcm/lightning/lnd-1/number").content_string == kept
 
 
 def test_it_is_brought_back_by_its_seed_alone(host: Host, converge: Callable[..., Run], words: list[str]) -> None:
