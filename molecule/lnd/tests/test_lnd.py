@@ -278,3 +278,11 @@ def test_what_is_left_of_the_old_one_stays_down(host: Host) -> None:
     finally:
         host.check_output("echo 2 > /srv/lnd/fence/number")
     active(host)
+
+
+def test_nobody_is_told_a_lower_number(keeper: Host, converge: Callable[..., Run]) -> None:
+    """Secrets of before the restore would let the old one start."""
+    found = converge(lnd_keeper_numbers={NODE: "1 0"})
+    assert found.status != 0
+    assert f"{KEEPER} knows number 2 of the fence of {NODE}, and is to be told number 1." in found.text
+    assert keeper.file(f"/var/lib/bcm/lightning/{NODE}/number").content_string.startswith("2 ")
