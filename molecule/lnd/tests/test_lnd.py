@@ -253,10 +253,17 @@ def test_an_empty_volume_gets_no_other_seed(host: Host, keeper: Host, converge: 
 
 
 def test_it_is_brought_back_by_its_seed_alone(host: Host, converge: Callable[..., Run], words: list[str]) -> None:
+    said = {"lnd_restore_confirm": "the lnd that was on lnd-1 never runs again"}
+    found = converge("restore.yml", **said)
+    assert found.status != 0
+    assert "There is no /srv/lnd on lnd-1: its volume is not there." in found.text
+    # The instance is given an empty one.
+    host.check_output("mkdir /srv/lnd")
     found = converge("restore.yml")
     assert found.status != 0
     assert "lnd_restore_confirm" in found.text
-    assert converge("restore.yml", lnd_restore_confirm="the lnd that was on lnd-1 never runs again").status == 0
+    assert host.check_output("ls -A /srv/lnd") == ""
+    assert converge("restore.yml", **said).status == 0
     assert converge().status == 0
     wait_for("lnd's container", lambda: container(host) != "", 120)
     # The old one may still run where nobody reaches it.
