@@ -131,6 +131,12 @@ def words(host: Host) -> list[str]:
     return found
 
 
+@pytest.fixture(scope="module")
+def pubkey(host: Host) -> str:
+    """Who it is, as it was first known."""
+    return str(active(host)["pubkey"])
+
+
 def test_it_runs_with_its_wallet_open(host: Host) -> None:
     # The chain's first block is of 2011, and lnd takes part only where the last one is of the last two hours.
     mine(host)
@@ -214,12 +220,11 @@ def test_the_backup_is_where_it_has_to_be(host: Host, keeper: Host) -> None:
     assert "1 of 1 places have it" in cause(host, "lnd's channel backup")
 
 
-def test_it_comes_back_after_a_kill(host: Host) -> None:
-    key = active(host)["pubkey"]
+def test_it_comes_back_after_a_kill(host: Host, pubkey: str) -> None:
     before = container(host)
     host.check_output("docker kill --signal KILL %s", before)
     wait_for("another container", lambda: container(host) not in ("", before), 120)
-    assert active(host)["pubkey"] == key
+    assert active(host)["pubkey"] == pubkey
 
 
 def test_a_second_run_changes_nothing_and_a_killed_first_one_is_none(converge: Callable[..., Run]) -> None:
@@ -252,7 +257,9 @@ def test_an_empty_volume_gets_no_other_seed(host: Host, keeper: Host, converge: 
     assert keeper.file("/var/lib/bcm/lightning/lnd-1/number").content_string == kept
 
 
-def test_it_is_brought_back_by_its_seed_alone(host: Host, converge: Callable[..., Run], words: list[str]) -> None:
+def test_it_is_brought_back_by_its_seed_alone(
+    host: Host, converge: Callable[..., Run], words: list[str], pubkey: str
+) -> None:
     said = {"lnd_restore_confirm": "the lnd that was on lnd-1 never runs again"}
     found = converge("restore.yml", **said)
     assert found.status != 0
@@ -271,7 +278,8 @@ def test_it_is_brought_back_by_its_seed_alone(host: Host, converge: Callable[...
     shown = typed("bcm-lnd restore", " ".join(words))
     assert "The wallet is made, with the channel backup of lnd-keeper-1" in shown
     wait_for("the seed to be brought back", lambda: not host.file("/srv/lnd/fence/recovering").exists, 900)
-    assert active(host)["fence"]["own"] == 2
+    told = active(host)
+    assert (told["fence"]["own"], told["pubkey"]) == (2, pubkey)
 
 
 def test_what_is_left_of_the_old_one_stays_down(host: Host) -> None:
