@@ -206,6 +206,23 @@ def test_copies_that_lag_or_lie_together_are_named(around: Around) -> None:
     )
 
 
+def test_what_lnd_says_while_it_begins_anew_says_nothing_of_its_backup(
+    around: Around, capsys: pytest.CaptureFixture[str]
+) -> None:
+    around.tick()
+    around.config.backup.write_bytes(b"more channels")
+    around.lnd.refuses["/v1/channels/backup/verify"] = "wallet locked"
+    around.lnd.is_in = "LOCKED"
+    around.tick(1)
+    assert "channel backup for one" not in capsys.readouterr().err
+    around.lnd.is_in = ""
+    around.tick(1)
+    assert "channel backup for one" not in capsys.readouterr().err
+    around.lnd.is_in = "SERVER_ACTIVE"
+    around.tick(1)
+    assert "lnd does not take its own channel backup for one: lnd says: wallet locked" in capsys.readouterr().err
+
+
 def test_an_old_report_says_nothing(around: Around) -> None:
     with pytest.raises(TroubleError, match="has written nothing yet"):
         cli.report(around.config, around.clock)
