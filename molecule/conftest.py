@@ -26,6 +26,8 @@ sys.path.insert(0, str(MOLECULE.parent / "tests/e2e"))
 from standing import LAB_DIR, LXD_ENV, Run, play  # noqa: E402
 
 PROJECT = "molecule"
+# Seconds that one command in an instance may take: one that never ends fails instead of holding up all that comes after it.
+LONGEST = 900
 
 
 class LXDBackend(BaseBackend):
@@ -36,7 +38,9 @@ class LXDBackend(BaseBackend):
     def run(self, command: str, *args: str, **_kwargs: Any) -> CommandResult:
         inner = self.get_command(command, *args)
         return self.run_local(
-            f"lxc --project {PROJECT} exec --mode=non-interactive %s -- sh -c %s", self.hostname, inner
+            f"timeout --foreground --kill-after=10 {LONGEST} lxc --project {PROJECT} exec --mode=non-interactive %s -- sh -c %s",
+            self.hostname,
+            inner,
         )
 
 

@@ -11,6 +11,9 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
+import select
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -23,6 +26,8 @@ from testinfra.host import Host
 
 NODE, KEEPER = "lnd-1", "lnd-keeper-1"
 SECRETS = "/var/lib/bcm/sites/molecule/secrets"
+# How bcm-lnd asks for words, to the end of the question.
+ASKED = re.compile(rb"Word \d+ of 24 [^\n]*: $")
 
 
 @pytest.fixture(scope="module")
@@ -66,28 +71,47 @@ def mine(host: Host, blocks: int = 1) -> None:
     )
 
 
-def typed(host: Host, command: str, *lines: str) -> str:
-    """A person at a terminal of the host, who types LINES, each when it is asked for."""
+def typed(command: str, *lines: str, seconds: float = 60) -> str:
+    """A person at a terminal of the host, who types LINES, each when it is asked for. Says what was shown.
+
+    What neither asks nor ends within SECONDS fails, and is ended.
+    """
     ours, theirs = pty.openpty()
-    argv = ["lxc", "--project", "molecule", "exec", "--force-interactive", "-t", NODE, "--", "sh", "-c", command]
+    # What ends at once is not always heard.
+    shell = f"{command}; sleep 0.1"
+    argv = ["lxc", "--project", "molecule", "exec", "--force-interactive", "-t", NODE, "--", "sh", "-c", shell]
     process = subprocess.Popen(
         argv, stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, **LXD_ENV}, start_new_session=True
     )
     os.close(theirs)
-    shown = b""
-    for line in lines:
-        end = time.monotonic() + 60
-        while b"Word" not in shown.rpartition(b"\n")[2] and time.monotonic() < end:
-            shown += os.read(ours, 4096)
-        os.write(ours, line.encode() + b"\n")
+    shown, answered, left = b"", 0, list(lines)
+    deadline = time.monotonic() + seconds
     try:
-        while part := os.read(ours, 4096):
+        while True:
+            told = shown.decode(errors="replace")
+            rest = deadline - time.monotonic()
+            assert rest > 0, f"{command} neither asks nor ends, with {len(left)} lines not typed: {told}"
+            if not select.select([ours], [], [], rest)[0]:
+                continue
+            try:
+                part = os.read(ours, 4096)
+            except OSError:
+                part = b""  # It has ended.
+            if not part:
+                assert not left, f"{command} has ended, with {len(left)} lines not typed: {told}"
+                process.wait(30)
+                return told
             shown += part
-    except OSError:
-        pass  # It has ended.
-    process.wait(60)
-    os.close(ours)
-    return shown.decode(errors="replace")
+            # The whole question: what is typed before it is there is thrown away, since nothing of it is to be shown.
+            if left and ASKED.search(shown, answered):
+                answered = len(shown)
+                os.write(ours, left.pop(0).encode() + b"\n")
+                deadline = time.monotonic() + seconds
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        os.close(ours)
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +131,15 @@ def words(host: Host) -> list[str]:
     return found
 
 
+@pytest.fixture(scope="module")
+def pubkey(host: Host) -> str:
+    """Who it is, as it was first known."""
+    return str(active(host)["pubkey"])
+
+
 def test_it_runs_with_its_wallet_open(host: Host) -> None:
+    # The chain's first block is of 2011, and lnd takes part only where the last one is of the last two hours.
+    mine(host)
     told = active(host)
     assert told["fence"] == {"own": 1, "current": 1, "confirmed": True}
     assert host.check_output("lncli getinfo | grep -c identity_pubkey") == "1"
@@ -126,8 +158,8 @@ def test_no_channel_is_opened_before_it_is_confirmed(host: Host, words: list[str
     assert any("nobody has confirmed" in one for one in status(host)["why_not"])
     assert not host.file("/run/bcm/lnd-may-open").exists
     assert "at a terminal alone" in host.run("bcm-lnd seed confirm </dev/null").stderr
-    assert "not the words of this seed" in typed(host, "bcm-lnd seed confirm", " ".join(reversed(words)))
-    shown = typed(host, "bcm-lnd seed confirm", *words)
+    assert "not the words of this seed" in typed("bcm-lnd seed confirm", " ".join(reversed(words)))
+    shown = typed("bcm-lnd seed confirm", *words)
     assert "Confirmed." in shown
     assert not any(word in shown for word in words if len(word) > 5)
     wait_for("the gate to open", lambda: host.file("/run/bcm/lnd-may-open").exists, 60)
@@ -188,12 +220,11 @@ def test_the_backup_is_where_it_has_to_be(host: Host, keeper: Host) -> None:
     assert "1 of 1 places have it" in cause(host, "lnd's channel backup")
 
 
-def test_it_comes_back_after_a_kill(host: Host) -> None:
-    key = active(host)["pubkey"]
+def test_it_comes_back_after_a_kill(host: Host, pubkey: str) -> None:
     before = container(host)
     host.check_output("docker kill --signal KILL %s", before)
     wait_for("another container", lambda: container(host) not in ("", before), 120)
-    assert active(host)["pubkey"] == key
+    assert active(host)["pubkey"] == pubkey
 
 
 def test_a_second_run_changes_nothing_and_a_killed_first_one_is_none(converge: Callable[..., Run]) -> None:
@@ -213,7 +244,8 @@ def test_without_the_keeper_it_stops_and_with_it_it_comes_back(host: Host, keepe
     active(host)
 
 
-def test_an_empty_volume_gets_no_other_seed(host: Host, converge: Callable[..., Run]) -> None:
+def test_an_empty_volume_gets_no_other_seed(host: Host, keeper: Host, converge: Callable[..., Run]) -> None:
+    kept = keeper.file("/var/lib/bcm/lightning/lnd-1/number").content_string
     service = "docker service scale --detach lnd-lnd-1=%s"
     host.check_output(service, "0")
     wait_for("lnd to stop", lambda: container(host) == "", 120)
@@ -221,21 +253,33 @@ def test_an_empty_volume_gets_no_other_seed(host: Host, converge: Callable[..., 
     found = converge()
     assert found.status != 0
     assert "has had a wallet, and its volume is empty" in found.text
+    assert found.changed == set()
+    assert keeper.file("/var/lib/bcm/lightning/lnd-1/number").content_string == kept
 
 
-def test_it_is_brought_back_by_its_seed_alone(host: Host, converge: Callable[..., Run], words: list[str]) -> None:
+def test_it_is_brought_back_by_its_seed_alone(
+    host: Host, converge: Callable[..., Run], words: list[str], pubkey: str
+) -> None:
+    said = {"lnd_restore_confirm": "the lnd that was on lnd-1 never runs again"}
+    found = converge("restore.yml", **said)
+    assert found.status != 0
+    assert "There is no /srv/lnd on lnd-1: its volume is not there." in found.text
+    # The instance is given an empty one.
+    host.check_output("mkdir /srv/lnd")
     found = converge("restore.yml")
     assert found.status != 0
     assert "lnd_restore_confirm" in found.text
-    assert converge("restore.yml", lnd_restore_confirm="the lnd that was on lnd-1 never runs again").status == 0
+    assert host.check_output("ls -A /srv/lnd") == ""
+    assert converge("restore.yml", **said).status == 0
     assert converge().status == 0
     wait_for("lnd's container", lambda: container(host) != "", 120)
     # The old one may still run where nobody reaches it.
     wait_for("the lease to be over", lambda: not host.run("docker exec %s cat /tmp/held", container(host)).stdout, 300)
-    shown = typed(host, "bcm-lnd restore", " ".join(words))
+    shown = typed("bcm-lnd restore", " ".join(words))
     assert "The wallet is made, with the channel backup of lnd-keeper-1" in shown
     wait_for("the seed to be brought back", lambda: not host.file("/srv/lnd/fence/recovering").exists, 900)
-    assert active(host)["fence"]["own"] == 2
+    told = active(host)
+    assert (told["fence"]["own"], told["pubkey"]) == (2, pubkey)
 
 
 def test_what_is_left_of_the_old_one_stays_down(host: Host) -> None:
@@ -249,3 +293,11 @@ def test_what_is_left_of_the_old_one_stays_down(host: Host) -> None:
     finally:
         host.check_output("echo 2 > /srv/lnd/fence/number")
     active(host)
+
+
+def test_nobody_is_told_a_lower_number(keeper: Host, converge: Callable[..., Run]) -> None:
+    """Secrets of before the restore would let the old one start."""
+    found = converge(lnd_keeper_numbers={NODE: "1 0"})
+    assert found.status != 0
+    assert f"{KEEPER} knows number 2 of the fence of {NODE}, and is to be told number 1." in found.text
+    assert keeper.file(f"/var/lib/bcm/lightning/{NODE}/number").content_string.startswith("2 ")

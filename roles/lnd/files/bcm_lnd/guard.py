@@ -129,14 +129,20 @@ class Guard:
         if self.state == "SERVER_ACTIVE" and self.copier.channels is None:
             try:
                 self.copier.count(self.lnd, content)
-            except AnswerError as error:
-                self.say(f"lnd does not take its own channel backup for one: {error}")
-            except TroubleError:
-                pass  # It has just stopped: another time.
+            except TroubleError as error:
+                # It may just have stopped, or begun anew, and what it says then says nothing of the backup: another time.
+                if isinstance(error, AnswerError) and self.still_active():
+                    self.say(f"lnd does not take its own channel backup for one: {error}")
         self.copier.send(content)
         if self.state == "SERVER_ACTIVE" and now - self.looked >= LOOK:
             self.looked = now
             self.copier.check(self.lnd)
+
+    def still_active(self) -> bool:
+        try:
+            return self.lnd.state() == "SERVER_ACTIVE"
+        except TroubleError:
+            return False
 
     # -- what is said
 

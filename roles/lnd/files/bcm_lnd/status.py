@@ -69,11 +69,16 @@ def of_lnd(state: str, trouble: str, waits: str | None) -> Object:
             "lightning.yml has one made. After a restore its owner types the seed: bcm-lnd restore",
         ),
         "LOCKED": (
-            "its wallet is locked: the password on this host is not the wallet's",
+            "its wallet is locked: if it does not open within a minute of its start, the password on this host is not the wallet's",
             "Bring the secret back that the wallet was made with.",
         ),
         "WAITING_TO_START": ("it has not begun yet", "It waits for bitcoind, or for its database."),
     }
+    if state in ("UNLOCKED", "RPC_ACTIVE"):
+        # There is nothing to mend, and nobody can use it yet. A chain that is downloaded takes days.
+        return part(
+            "lnd (not ready yet: its wallet is open, and it waits until it is in step with bitcoind, and bitcoind with today's blocks)"
+        )
     cause, hint = words.get(state, ("", ""))
     return part("lnd", cause, hint)
 

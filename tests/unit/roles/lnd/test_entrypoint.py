@@ -89,7 +89,8 @@ def container(tmp_path: Path) -> Container:
         ("x", "1", 0, "this volume has no number"),
         ("1", None, 0, "nobody outside of this machine has confirmed yet"),
         ("1", "2", 0, "this volume has number 1 and 2 is the current one"),
-        ("2", "1", 0, "this volume has number 2 and 1 is the current one"),
+        # After a restore: said of the volume that was there before.
+        ("2", "1", 0, "nobody outside of this machine has confirmed yet that this volume, with its number 2"),
         # From before the machine was started, or by a clock that has jumped.
         ("1", "1", 3600, "for 36"),
         ("1", "1", -3600, "for -3"),

@@ -83,6 +83,16 @@ def test_what_is_broken_is_named(around: Around) -> None:
     assert "1 of 3 who keep the fence" in around.broken()["lnd's fence"]
 
 
+@pytest.mark.parametrize("state", ["UNLOCKED", "RPC_ACTIVE"])
+def test_one_that_waits_for_the_chain_says_so(around: Around, state: str) -> None:
+    """It is not broken, and it is not ready."""
+    around.lnd.is_in = state
+    assert around.broken() == {}
+    assert "lnd (not ready yet: " in around.tick()["parts"][0]["part"]
+    around.lnd.is_in = "SERVER_ACTIVE"
+    assert around.tick()["parts"][0]["part"] == "lnd"
+
+
 def test_a_certificate_that_runs_out_is_named_in_time(around: Around) -> None:
     around.lnd.expires = around.clock.now + 20 * 86400
     assert around.broken() == {}
@@ -194,6 +204,23 @@ def test_copies_that_lag_or_lie_together_are_named(around: Around) -> None:
         together.broken()["lnd's channel backup"]
         == "all copies lie on the disks of one machine, server-1, where lnd itself is"
     )
+
+
+def test_what_lnd_says_while_it_begins_anew_says_nothing_of_its_backup(
+    around: Around, capsys: pytest.CaptureFixture[str]
+) -> None:
+    around.tick()
+    around.config.backup.write_bytes(b"more channels")
+    around.lnd.refuses["/v1/channels/backup/verify"] = "wallet locked"
+    around.lnd.is_in = "LOCKED"
+    around.tick(1)
+    assert "channel backup for one" not in capsys.readouterr().err
+    around.lnd.is_in = ""
+    around.tick(1)
+    assert "channel backup for one" not in capsys.readouterr().err
+    around.lnd.is_in = "SERVER_ACTIVE"
+    around.tick(1)
+    assert "lnd does not take its own channel backup for one: lnd says: wallet locked" in capsys.readouterr().err
 
 
 def test_an_old_report_says_nothing(around: Around) -> None:
