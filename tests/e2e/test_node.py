@@ -95,6 +95,8 @@ class Twin:
         task = spec["TaskTemplate"]
         # The network, where the first one has its name, is the first one's alone.
         del task["Networks"]
+        # And so are its ports.
+        spec["EndpointSpec"].pop("Ports", None)
         container = task["ContainerSpec"]
         container["Labels"]["bcm.node"] = container["Hostname"] = self.name
         sources = {"/data": self.data, "/etc/bitcoin": settings}
