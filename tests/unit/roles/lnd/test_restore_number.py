@@ -45,3 +45,26 @@ def test_it_goes_on_with_its_own_number_alone(found: list[str], goes_on: bool) -
 def test_only_then_it_is_not_raised() -> None:
     tasks = yaml.safe_load((ROLE / "tasks/restore.yml").read_text())
     assert [task["when"] for task in tasks if task["name"] == "Raise the number"] == ["not lnd__goes_on"]
+
+
+def test_it_is_raised_from_a_number_that_is_known_alone() -> None:
+    tasks = yaml.safe_load((ROLE / "tasks/restore.yml").read_text())
+    names = [task["name"] for task in tasks]
+    raised = tasks[names.index("Raise the number")]["bcm.datacenter.site_secret"]["secrets"][0]
+    assert raised["replaces"] == "{{ lnd__stored_fence }}"
+    assert names.index("The number of the old one is known") < names.index("Raise the number")
+    known = tasks[names.index("The number of the old one is known")]["ansible.builtin.assert"]["that"]
+    for number, wallet, passes in (
+        ("", True, False),
+        ("x", True, False),
+        ("0", True, False),
+        ("3", True, True),
+        ("", False, True),
+    ):
+        variables = {
+            "lnd__stored_number": number,
+            "lnd__wallet_secret": "wallet",
+            "lnd__stored": {"wallet": "made"} if wallet else {},
+        }
+        templar = Templar(loader=DataLoader(), variables=variables)
+        assert templar.template(trust_as_template("{{ " + known + " }}")) is passes
