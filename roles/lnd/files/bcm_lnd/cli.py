@@ -74,6 +74,10 @@ def of_seed(config: Config, arguments: list[str]) -> int:
 
 
 def backup(config: Config) -> int:
+    if config.recovering.exists():
+        raise TroubleError(
+            "No copy was sent: a seed is being brought back, and lnd's backup may not hold yet what the copies do."
+        )
     places = Places(config)
     copier = Copier(config, places)
     content = copier.look()

@@ -312,6 +312,8 @@ def test_meanwhile_no_copy_takes_the_place_of_the_good_one(returning: tuple[Arou
         told = around.tick()
         assert not told["may_open"]
         assert "a seed is being brought back" in told["why_not"]
+    with pytest.raises(TroubleError, match="a seed is being brought back"):
+        cli.backup(around.config)
     assert around.places.puts == []
     seed.done(around.config, lambda *_args, **_further: subprocess.CompletedProcess([], 0, "", ""))
     around.tick()
