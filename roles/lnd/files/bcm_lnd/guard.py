@@ -39,6 +39,8 @@ class Guard:
     ) -> None:
         self.restart = restart
         self.missing = ""
+        # The backup that lnd itself does not take for one.
+        self.damaged: str | None = None
         self.config, self.lnd, self.ask_all, self.held, self.clock = config, lnd, ask_all, held, clock
         self.copier = Copier(config, places or Places(config), clock)
         self.verdict = Verdict(False, None, "nobody has been asked yet")
@@ -132,11 +134,20 @@ class Guard:
             except TroubleError as error:
                 # It may just have stopped, or begun anew, and what it says then says nothing of the backup: another time.
                 if isinstance(error, AnswerError) and self.still_active():
-                    self.say(f"lnd does not take its own channel backup for one: {error}")
+                    self.refused(
+                        f"lnd does not take its own channel backup for one, and no copy of it is sent: {error}"
+                    )
+                    return
         self.copier.send(content)
         if self.state == "SERVER_ACTIVE" and now - self.looked >= LOOK:
             self.looked = now
             self.copier.check(self.lnd)
+
+    def refused(self, words: str) -> None:
+        """It is looked at each second, and said once."""
+        if self.copier.current != self.damaged:
+            self.damaged = self.copier.current
+            self.say(words)
 
     def still_active(self) -> bool:
         try:

@@ -133,6 +133,9 @@ class Copier:
             content = self.config.backup.read_bytes()
         except FileNotFoundError:
             return None
+        if not content:
+            # A disk that was full, or a machine that lost its power: it is none, and takes the place of none.
+            return None
         found = digest(content)
         if found != self.current:
             self.current, self.channels = found, None

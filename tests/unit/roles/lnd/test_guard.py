@@ -220,7 +220,28 @@ def test_what_lnd_says_while_it_begins_anew_says_nothing_of_its_backup(
     assert "channel backup for one" not in capsys.readouterr().err
     around.lnd.is_in = "SERVER_ACTIVE"
     around.tick(1)
-    assert "lnd does not take its own channel backup for one: lnd says: wallet locked" in capsys.readouterr().err
+    assert (
+        "does not take its own channel backup for one, and no copy of it is sent: lnd says" in capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize("content", [b"", b"damaged"])
+def test_a_backup_that_is_none_takes_the_place_of_none(
+    around: Around, content: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    around.tick()
+    assert around.places.kept["cloud"] == b"channels"
+    around.config.backup.write_bytes(content)
+    around.lnd.refuses["/v1/channels/backup/verify"] = "unable to decrypt"
+    for _ in range(3):
+        around.tick(1)
+    assert set(around.places.kept.values()) == {b"channels"}
+    assert capsys.readouterr().err.count("does not take its own channel backup for one") == (1 if content else 0)
+    # As soon as there is a good one again, it is sent.
+    del around.lnd.refuses["/v1/channels/backup/verify"]
+    around.config.backup.write_bytes(b"more channels")
+    around.tick(31)
+    assert set(around.places.kept.values()) == {b"more channels"}
 
 
 def test_an_old_report_says_nothing(around: Around) -> None:
