@@ -54,6 +54,14 @@ class Guard:
 
     # -- what is done again and again
 
+    def turn(self) -> None:
+        """A look that may fail. Whoever cannot look lets nobody open a channel."""
+        try:
+            self.tick()
+        except (TroubleError, OSError, ValueError, KeyError, TypeError) as error:
+            self.config.may_open.unlink(missing_ok=True)
+            self.say(f"could not look: {type(error).__name__}: {error}")
+
     def tick(self) -> None:
         now = self.clock()
         content = self.copier.look()
@@ -228,8 +236,5 @@ def main() -> int:
     config = load()
     guard = Guard(config, Lnd(config))
     while True:
-        try:
-            guard.tick()
-        except (TroubleError, OSError, ValueError, KeyError, TypeError) as error:
-            guard.say(f"could not look: {type(error).__name__}: {error}")
+        guard.turn()
         time.sleep(TICK)
