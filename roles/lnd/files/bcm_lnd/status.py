@@ -146,7 +146,11 @@ def of_copies(config: Config, copier: Copier, now: float, wanted: int | None) ->
         cause = f"{len(current)} of {len(copies)} places have it as it is now, and two should"
         hint = "Declare a further place in stacks.lightning.backup_places, or more managers."
     elif not outside(config, current):
-        cause = f"all copies lie on the disks of one machine, {config.endpoint}, where lnd itself is"
+        cause = (
+            f"all copies lie on the disks of one machine, {config.endpoint}, where lnd itself is"
+            if config.endpoint is not None
+            else "nobody knows on which machine lnd is, so that all copies may lie there, too"
+        )
         hint = "Declare a place elsewhere in stacks.lightning.backup_places, or have managers on another endpoint."
     elif wanted is not None and copier.channels is not None and copier.channels < wanted:
         cause = f"it holds {copier.channels} channels and lnd has {wanted}"
@@ -179,10 +183,11 @@ def _of_copy(copier: Copier, copy: Copy, now: float, lag: int, wanted: int | Non
 
 def outside(config: Config, copies: list[Copy]) -> bool:
     """Whether one of them survives this machine. Of a place that was declared it is believed."""
+    declared = {place.name for place in config.places}
     return any(
-        copy.endpoint != config.endpoint
+        # Where one of the two machines is not known, they may be the same one.
+        copy.name in declared or (None not in (copy.endpoint, config.endpoint) and copy.endpoint != config.endpoint)
         for copy in copies
-        if copy.endpoint is not None or copy.name in {place.name for place in config.places}
     )
 
 

@@ -37,6 +37,9 @@ class Around:
             found.append(Said(keeper, number, 5000.0, backup, "" if number else f"{keeper.name}: away"))
         return found
 
+    def broken_ask(self, config: Config) -> list[Said]:
+        raise ValueError(config.node)
+
     def tick(self, seconds: float = 11) -> dict[str, Any]:
         self.clock.now += seconds
         self.guard.tick()
@@ -204,6 +207,29 @@ def test_copies_that_lag_or_lie_together_are_named(around: Around) -> None:
         together.broken()["lnd's channel backup"]
         == "all copies lie on the disks of one machine, server-1, where lnd itself is"
     )
+
+
+def test_where_lnd_is_must_be_known_for_a_copy_to_be_elsewhere(around: Around) -> None:
+    around.guard.config = dataclasses.replace(around.config, endpoint=None, places=())
+    assert "no copy of the channel backup as it is now lies outside of this machine" in around.tick()["why_not"]
+    assert not around.config.may_open.exists()
+    assert "nobody knows on which machine lnd is" in around.broken()["lnd's channel backup"]
+    # A place that was declared is elsewhere.
+    around.guard.config = dataclasses.replace(around.config, endpoint=None)
+    assert around.tick()["may_open"]
+
+
+def test_one_that_cannot_look_lets_nobody_open_a_channel(around: Around) -> None:
+    around.tick()
+    assert around.config.may_open.exists()
+    around.clock.now += 11
+    around.guard.ask_all = around.broken_ask
+    around.guard.turn()
+    assert not around.config.may_open.exists()
+    around.guard.ask_all = around.ask
+    around.clock.now += 11
+    around.guard.turn()
+    assert around.config.may_open.exists()
 
 
 def test_what_lnd_says_while_it_begins_anew_says_nothing_of_its_backup(
