@@ -36,8 +36,11 @@ class Guard:
         held: Callable[[Config], str | None] = status.held,
         clock: Callable[[], float] = time.time,
         restart: Callable[[Config], None] = seed.done,
+        end: Callable[[Config], None] = status.end,
     ) -> None:
-        self.restart = restart
+        self.restart, self.end = restart, end
+        # Since when it must not run any more.
+        self.over: float | None = None
         self.missing = ""
         # The backup that lnd itself does not take for one.
         self.damaged: str | None = None
@@ -82,6 +85,17 @@ class Guard:
         said = self.ask_all(self.config)
         self.verdict = fence.confirm(self.config, said, asked)
         self.copier.heard(said)
+        self.enforce()
+
+    def enforce(self) -> None:
+        """The entry point tells an lnd to stop that must not run any more. One that hangs in that would run on beside its successor."""
+        now = self.clock()
+        if not fence.over(self.config, now):
+            self.over = None
+            return
+        self.over = now if self.over is None else self.over
+        if now - self.over >= fence.STOP:
+            self.end(self.config)
 
     def of_lnd(self) -> None:
         self.state, self.trouble, self.info, self.waits = "", "", None, None

@@ -27,29 +27,30 @@ def part(what: str, cause: str = "", hint: str = "") -> Object:
 
 def held(config: Config, run: Callable[..., Any] = subprocess.run) -> str | None:
     """Why the container has not let lnd start; None where it has, or where there is none."""
+    return next((words for name in _containers(config, run) if (words := _held_in(name, run))), None)
+
+
+def end(config: Config, run: Callable[..., Any] = subprocess.run) -> None:
+    """End each lnd that has been let in, and does not stop by itself. Its database bears that."""
+    for name in _containers(config, run):
+        if not _held_in(name, run):
+            run(["docker", "kill", "--signal", "KILL", name], capture_output=True, text=True, check=False)
+
+
+def _containers(config: Config, run: Callable[..., Any]) -> list[str]:
     listed = run(
         ["docker", "ps", "--quiet", "--filter", f"label=bcm.lnd={config.node}"],
         capture_output=True,
         text=True,
         check=False,
     )
-    for name in listed.stdout.split():
-        told = run(
-            [
-                "docker",
-                "exec",
-                name,
-                "/bin/sh",
-                "-c",
-                "cat /tmp/held 2>/dev/null || { [ -e /dev/shm/bcm-held ] && echo 'the container before it stops'; }",
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if told.stdout.strip():
-            return str(told.stdout.strip())
-    return None
+    return str(listed.stdout).split()
+
+
+def _held_in(name: str, run: Callable[..., Any]) -> str:
+    words = "cat /tmp/held 2>/dev/null || { [ -e /dev/shm/bcm-held ] && echo 'the container before it stops'; }"
+    told = run(["docker", "exec", name, "/bin/sh", "-c", words], capture_output=True, text=True, check=False)
+    return str(told.stdout).strip()
 
 
 def of_fence(verdict: Verdict) -> Object:

@@ -12,7 +12,7 @@ import subprocess
 from typing import Any
 
 import pytest
-from bcm_lnd import cli, macaroons, seed
+from bcm_lnd import cli, fence, macaroons, seed, status
 from bcm_lnd.config import Config, TroubleError
 from bcm_lnd.fence import Said
 from bcm_lnd.guard import Guard
@@ -27,7 +27,9 @@ class Around:
         self.config, self.lnd, self.places, self.clock = config, lnd, places, clock
         self.numbers: list[int | None] = [1, 1, 1]
         self.held: str | None = None
+        self.killed: list[str] = []
         self.guard = Guard(config, lnd, places, self.ask, lambda _config: self.held, clock)
+        self.guard.end = lambda config: self.killed.append(config.node)
 
     def ask(self, config: Config) -> list[Said]:
         found = []
@@ -207,6 +209,48 @@ def test_copies_that_lag_or_lie_together_are_named(around: Around) -> None:
         together.broken()["lnd's channel backup"]
         == "all copies lie on the disks of one machine, server-1, where lnd itself is"
     )
+
+
+def test_an_lnd_that_does_not_stop_when_it_must_is_ended(around: Around) -> None:
+    """It would run on beside its successor, which begins when the lease and a margin are over."""
+    around.tick()
+    around.numbers = [None, None, None]
+    around.tick(900)
+    around.tick(50)
+    assert around.killed == []
+    around.tick(40)
+    around.tick(10)
+    assert around.killed == ["lightning-1"]
+    # And it goes on as soon as it may.
+    around.numbers = [1, 1, 1]
+    around.tick()
+    around.tick(60)
+    assert around.killed == ["lightning-1"]
+
+
+def test_one_that_is_held_is_not_ended_and_the_one_before_it_is(config: Config) -> None:
+    killed = []
+
+    def run(argv: list[str], **_further: Any) -> subprocess.CompletedProcess[str]:
+        if argv[1] == "kill":
+            killed.append(argv[2:])
+        words = {"ps": "new\nold\n", "exec": "the container before it stops" if argv[2] == "new" else ""}
+        return subprocess.CompletedProcess(argv, 0, words.get(argv[1], ""), "")
+
+    status.end(config, run)
+    assert killed == [["--signal", "KILL", "old"]]
+    assert status.held(config, run) == "the container before it stops"
+
+
+def test_one_that_was_restored_elsewhere_is_ended_soon(around: Around) -> None:
+    around.tick()
+    around.numbers = [2, 2, 1]
+    around.tick()
+    around.tick(40)
+    assert around.killed == []
+    around.tick(10)
+    assert around.killed == ["lightning-1"]
+    assert fence.STOP + 30 < fence.MARGIN
 
 
 def test_where_lnd_is_must_be_known_for_a_copy_to_be_elsewhere(around: Around) -> None:
