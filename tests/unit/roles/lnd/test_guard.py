@@ -253,6 +253,12 @@ def test_one_that_was_restored_elsewhere_is_ended_soon(around: Around) -> None:
     assert fence.STOP + 30 < fence.MARGIN
 
 
+def test_a_clock_that_is_set_back_holds_up_nothing(around: Around) -> None:
+    around.tick()
+    around.tick(-7200)
+    assert around.config.confirmation.read_text().split()[1] == str(int(around.clock.now))
+
+
 def test_where_lnd_is_must_be_known_for_a_copy_to_be_elsewhere(around: Around) -> None:
     around.guard.config = dataclasses.replace(around.config, endpoint=None, places=())
     assert "no copy of the channel backup as it is now lies outside of this machine" in around.tick()["why_not"]
