@@ -9,6 +9,7 @@ import dataclasses
 import json
 import os
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -345,8 +346,6 @@ def test_a_macaroon_for_each(around: Around) -> None:
     with pytest.raises(TroubleError, match="no list of consumers"):
         macaroons.have(config, lnd, "reader")
     consumers = {"reader": {"permissions": ["info:read", "offchain:read"], "root_key_id": 21}}
-    from pathlib import Path
-
     Path(config.etc, "consumers.json").write_text(json.dumps(consumers))
     with pytest.raises(TroubleError, match="There is no consumer other; there are: reader"):
         macaroons.have(config, lnd, "other")
@@ -364,6 +363,38 @@ def test_a_macaroon_for_each(around: Around) -> None:
     # Of a wallet that was restored it is another one.
     config.number.write_text("2\n")
     assert macaroons.have(config, lnd, "reader") is True
+
+
+@pytest.mark.parametrize(
+    ("now", "revoked"),
+    [
+        # Less than before, or with another root key: copies of the one before are worth nothing any more.
+        ({"reader": {"permissions": ["info:read"], "root_key_id": 21}}, ["/v1/macaroon/21"]),
+        ({"reader": {"permissions": ["info:read", "offchain:read"], "root_key_id": 22}}, ["/v1/macaroon/21"]),
+        # More than before.
+        ({"reader": {"permissions": ["info:read", "offchain:read", "peers:read"], "root_key_id": 21}}, []),
+        # Another's by now.
+        (
+            {
+                "reader": {"permissions": ["info:read", "offchain:read"], "root_key_id": 22},
+                "shop": {"permissions": ["info:read"], "root_key_id": 21},
+            },
+            [],
+        ),
+    ],
+)
+def test_a_macaroon_with_rights_that_were_taken_away_is_worth_nothing(
+    around: Around, now: dict[str, Any], revoked: list[str]
+) -> None:
+    config, lnd = around.config, around.lnd
+    file = Path(config.etc, "consumers.json")
+    file.write_text(json.dumps({"reader": {"permissions": ["info:read", "offchain:read"], "root_key_id": 21}}))
+    assert macaroons.have(config, lnd, "reader") is True
+    file.write_text(json.dumps(now))
+    assert macaroons.have(config, lnd, "reader") is True
+    assert [path for method, path, _question in lnd.asked if method == "DELETE"] == revoked
+    assert lnd.asked[-1][:2] == ("POST", "/v1/macaroon")
+    assert macaroons.have(config, lnd, "reader") is False
 
 
 # -- a seed that is brought back -------------------------------------------------------------------------------------
