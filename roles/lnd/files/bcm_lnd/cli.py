@@ -7,6 +7,7 @@ bcm-lnd status [--json]        what works and what does not, and whether channel
 bcm-lnd seed read              the seed as it was sealed: open it with the owner's own key, on the owner's own machine
 bcm-lnd seed confirm           type the seed's words back, at a terminal: only then are channels opened with real money
 bcm-lnd restore                type the seed of an lnd that was lost, at a terminal, after playbooks/lightning_restore.yml
+    [--without NAME ...]       though NAME, who may have a newer copy of the channel backup, does not answer, and never will
 bcm-lnd backup                 send the channel backup now, and say where it is
 bcm-lnd macaroon NAME          what the roles and playbooks use: make a macaroon from /etc/bcm/lnd/consumers.json
 bcm-lnd create                 what the role uses: have a wallet
@@ -109,14 +110,14 @@ def main(arguments: list[str]) -> int:
             return 0 if all(one["works"] for one in told["parts"]) else 1
         if command == "seed":
             return of_seed(config, rest)
-        if command == "restore" and not rest:
+        if command == "restore" and len(rest) % 2 == 0 and all(word == "--without" for word in rest[::2]):
             seed.terminal()
             print(
                 f"lnd begins when the one that was here before can run no more: up to {(config.lease + fence.MARGIN) // 60 + 1} minutes after the restore was "
                 "prepared. Then the words are asked for.",
                 file=sys.stderr,
             )
-            source = seed.restore(config, Lnd(config), Places(config))
+            source = seed.restore(config, Lnd(config), Places(config), without=rest[1::2])
             print(
                 f"The wallet is made, with the channel backup of {source}. lnd now looks for the coins of the wallet and asks its peers to close the channels: "
                 "bcm-lnd status says how far it is. Leave it running; if it is stopped, it goes on by itself."

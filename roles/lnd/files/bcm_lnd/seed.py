@@ -16,7 +16,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -287,6 +287,7 @@ def restore(
     places: scb.Places,
     prompt: Callable[[str], str] = getpass.getpass,
     clock: Callable[[], float] = time.time,
+    without: Collection[str] = (),
 ) -> str:
     """Make the wallet from the words of its seed. Says where the channel backup came from.
 
@@ -302,7 +303,7 @@ def restore(
             )
         # As long as the lnd that was here before may still run, this one is held.
         wait_for(lnd, ("NON_EXISTING",), config.lease + fence.MARGIN + 60)
-        backup, source = scb.newest(config, places)
+        backup, source = scb.newest(config, places, without)
         words = ask_words(prompt)
         salt = os.urandom(16)
         write(proof_file(config), json.dumps({"salt": salt.hex(), "proof": proof_of(words, salt)}))

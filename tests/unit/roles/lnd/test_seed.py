@@ -152,7 +152,7 @@ def test_a_person_at_a_terminal_types_it() -> None:
 
 def restorable(config: Config, places: FakePlaces, monkeypatch: pytest.MonkeyPatch) -> None:
     seed.awaited_file(config).write_text("")
-    monkeypatch.setattr(scb, "newest", lambda _config, _places: (b"backup", "manager-2"))
+    monkeypatch.setattr(scb, "newest", lambda _config, _places, _without: (b"backup", "manager-2"))
 
 
 def test_it_is_brought_back_with_the_channel_backup(
