@@ -10,6 +10,7 @@ bcm-lnd restore                type the seed of an lnd that was lost, at a termi
     [--without NAME ...]       though NAME, who may have a newer copy of the channel backup, does not answer, and never will
 bcm-lnd backup                 send the channel backup now, and say where it is
 bcm-lnd macaroon NAME          what the roles and playbooks use: make a macaroon from /etc/bcm/lnd/consumers.json
+bcm-lnd macaroon --gone        what the role uses: those who are not there any more have none that is worth anything
 bcm-lnd create                 what the role uses: have a wallet
 bcm-lnd guard                  what the service bcm-lnd-guard runs
 """
@@ -130,6 +131,9 @@ def main(arguments: list[str]) -> int:
             if made:
                 seed.restart(config)
             print("created" if made else "exists")
+            return 0
+        if command == "macaroon" and rest == ["--gone"]:
+            print("changed" if macaroons.forget_gone(config, Lnd(config)) else "unchanged")
             return 0
         if command == "macaroon" and len(rest) == 1:
             print("changed" if macaroons.have(config, Lnd(config), rest[0]) else "unchanged")

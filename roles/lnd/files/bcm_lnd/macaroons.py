@@ -56,6 +56,29 @@ def forget(lnd: Lnd, root_key_id: int) -> None:
         lnd.ask("DELETE", f"/v1/macaroon/{root_key_id}")
 
 
+def forget_gone(config: Config, lnd: Lnd) -> list[str]:
+    """Have those who are no consumers any more use it no more. Says who they were."""
+    try:
+        there = json.loads(Path(config.etc, "consumers.json").read_text())
+    except FileNotFoundError:
+        raise TroubleError("There is no list of consumers on this host. lightning.yml writes it.") from None
+    used = {int(one["root_key_id"]) for one in there.values()}
+    gone = []
+    # What others have put here has no note.
+    for note in sorted(folder(config).glob("*.json")):
+        if note.stem in there:
+            continue
+        told = json.loads(note.read_text())
+        # Of another wallet it is worth nothing already, and its number may be another's by now.
+        if told.get("wallet") == config.own_number() and int(told["root_key_id"]) not in used:
+            forget(lnd, int(told["root_key_id"]))
+        note.with_suffix(".macaroon").unlink(missing_ok=True)
+        # Last, so that a run that is killed before is gone on with.
+        note.unlink()
+        gone.append(note.stem)
+    return gone
+
+
 def have(config: Config, lnd: Lnd, name: str) -> bool:
     """Have the macaroon of NAME in a file of root's. Says whether one was made."""
     want = wanted(config, name)

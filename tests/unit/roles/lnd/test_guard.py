@@ -397,6 +397,34 @@ def test_a_macaroon_with_rights_that_were_taken_away_is_worth_nothing(
     assert macaroons.have(config, lnd, "reader") is False
 
 
+@pytest.mark.parametrize(
+    ("now", "wallet", "revoked"),
+    [
+        ({}, 1, ["/v1/macaroon/21"]),
+        ({"shop": {"permissions": ["info:read"], "root_key_id": 22}}, 1, ["/v1/macaroon/21"]),
+        # The number is another's, or was one of the wallet before.
+        ({"shop": {"permissions": ["info:read"], "root_key_id": 21}}, 1, []),
+        ({}, 2, []),
+    ],
+)
+def test_who_is_declared_no_more_has_no_macaroon(
+    around: Around, now: dict[str, Any], wallet: int, revoked: list[str]
+) -> None:
+    config, lnd = around.config, around.lnd
+    file = Path(config.etc, "consumers.json")
+    file.write_text(json.dumps({"reader": {"permissions": ["info:read"], "root_key_id": 21}}))
+    assert macaroons.have(config, lnd, "reader") is True
+    other = macaroons.folder(config) / "bcm.channels.macaroon"
+    other.write_bytes(b"x")
+    assert macaroons.forget_gone(config, lnd) == []
+    file.write_text(json.dumps(now))
+    config.number.write_text(f"{wallet}\n")
+    assert macaroons.forget_gone(config, lnd) == ["reader"]
+    assert [path for method, path, _question in lnd.asked if method == "DELETE"] == revoked
+    assert list(macaroons.folder(config).iterdir()) == [other]
+    assert macaroons.forget_gone(config, lnd) == []
+
+
 # -- a seed that is brought back -------------------------------------------------------------------------------------
 
 
