@@ -41,6 +41,14 @@ FORBIDDEN = {
     "noseedbackup": "makes a wallet that nobody can restore",
     "no-macaroons": "lets everybody in who reaches its port",
     "wallet-unlock-allow-create": "lets whoever reaches its port make a wallet",
+    "wallet-unlock-password-file": "is how its wallet is opened, once there is one",
+    "rpclisten": "would open a door before there is a wallet, when lnd gives a seed to whoever asks",
+    "restlisten": "would open a door before there is a wallet, when lnd gives a seed to whoever asks",
+    "profile": "shows lnd's memory, keys and all, to whoever reaches a port",
+    "pprof.profile": "shows lnd's memory, keys and all, to whoever reaches a port",
+    "bitcoind.rpcuser": "is rpc_user, and comes from the site's secrets",
+    "bitcoind.rpcpass": "is a secret, and this file is shown when it changes; it comes from the site's secrets",
+    "tor.password": "is a secret, and would have it change the proxyhost's Tor",
     "nat": "asks a router to open a port",
     "no-rest-tls": "sends macaroons in clear",
     "tor.skip-proxy-for-clearnet-targets": "tells everybody where this lnd is",
@@ -159,6 +167,17 @@ def _check_options(settings: Mapping[str, Any], managed: set[str], check: Checke
             check.refuse("options", option, FORBIDDEN[option], "options that do not")
         elif option in managed:
             check.refuse("options", option, "is set by a variable of its own", "options that have none")
+        elif any(char in _flag(one) for one in _values(settings["options"][option]) for char in "\r\n"):
+            check.refuse(
+                "options",
+                option,
+                "has a value of several lines, each of which would be an option",
+                "one line, or a list",
+            )
+
+
+def _values(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _flag(value: object) -> str:
@@ -263,7 +282,7 @@ def plan(settings: Mapping[str, Any]) -> dict[str, Any]:
         text += f"[{section}]\n" + "".join(f"{name}={value}\n" for name, value in lines) + "\n"
     extra = []
     for option, value in sorted((settings.get("options") or {}).items()):
-        extra += [f"{option}={_flag(one)}\n" for one in (value if isinstance(value, list) else [value])]
+        extra += [f"{option}={_flag(one)}\n" for one in _values(value)]
     # go-flags takes an option in whatever section it stands.
     text = text.replace("\n[Bitcoin]\n", "".join(extra) + "\n[Bitcoin]\n", 1)
     return {

@@ -45,10 +45,15 @@ class Store:
         self.folder, self.clock = Path(folder), clock
 
     def number(self, node: str) -> tuple[int, int] | None:
-        """The number, and since when it is the current one, in seconds since 1970."""
+        """The number, and since when it is told here, in seconds since 1970.
+
+        Until this machine had it, it told the one before, and the lnd of that one may run on for its lease from then. When the number was made says
+        nothing of that: a restore may have been broken off in between, and gone on much later.
+        """
+        file = self.folder / node / "number"
         try:
-            number, since = (self.folder / node / "number").read_text().split()
-            return int(number), int(since)
+            number, since = file.read_text().split()
+            return int(number), max(int(since), int(file.stat().st_mtime))
         except (FileNotFoundError, ValueError):
             return None
 

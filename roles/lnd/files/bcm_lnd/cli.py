@@ -7,8 +7,10 @@ bcm-lnd status [--json]        what works and what does not, and whether channel
 bcm-lnd seed read              the seed as it was sealed: open it with the owner's own key, on the owner's own machine
 bcm-lnd seed confirm           type the seed's words back, at a terminal: only then are channels opened with real money
 bcm-lnd restore                type the seed of an lnd that was lost, at a terminal, after playbooks/lightning_restore.yml
+    [--without NAME ...]       though NAME, who may have a newer copy of the channel backup, does not answer, and never will
 bcm-lnd backup                 send the channel backup now, and say where it is
 bcm-lnd macaroon NAME          what the roles and playbooks use: make a macaroon from /etc/bcm/lnd/consumers.json
+bcm-lnd macaroon --gone        what the role uses: those who are not there any more have none that is worth anything
 bcm-lnd create                 what the role uses: have a wallet
 bcm-lnd guard                  what the service bcm-lnd-guard runs
 """
@@ -74,6 +76,10 @@ def of_seed(config: Config, arguments: list[str]) -> int:
 
 
 def backup(config: Config) -> int:
+    if config.recovering.exists():
+        raise TroubleError(
+            "No copy was sent: a seed is being brought back, and lnd's backup may not hold yet what the copies do."
+        )
     places = Places(config)
     copier = Copier(config, places)
     content = copier.look()
@@ -105,14 +111,14 @@ def main(arguments: list[str]) -> int:
             return 0 if all(one["works"] for one in told["parts"]) else 1
         if command == "seed":
             return of_seed(config, rest)
-        if command == "restore" and not rest:
+        if command == "restore" and len(rest) % 2 == 0 and all(word == "--without" for word in rest[::2]):
             seed.terminal()
             print(
                 f"lnd begins when the one that was here before can run no more: up to {(config.lease + fence.MARGIN) // 60 + 1} minutes after the restore was "
                 "prepared. Then the words are asked for.",
                 file=sys.stderr,
             )
-            source = seed.restore(config, Lnd(config), Places(config))
+            source = seed.restore(config, Lnd(config), Places(config), without=rest[1::2])
             print(
                 f"The wallet is made, with the channel backup of {source}. lnd now looks for the coins of the wallet and asks its peers to close the channels: "
                 "bcm-lnd status says how far it is. Leave it running; if it is stopped, it goes on by itself."
@@ -125,6 +131,9 @@ def main(arguments: list[str]) -> int:
             if made:
                 seed.restart(config)
             print("created" if made else "exists")
+            return 0
+        if command == "macaroon" and rest == ["--gone"]:
+            print("changed" if macaroons.forget_gone(config, Lnd(config)) else "unchanged")
             return 0
         if command == "macaroon" and len(rest) == 1:
             print("changed" if macaroons.have(config, Lnd(config), rest[0]) else "unchanged")

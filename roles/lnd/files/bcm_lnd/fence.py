@@ -17,6 +17,8 @@ Object = dict[str, Any]
 
 # Seconds between clocks, and from the end of a confirmation to the end of the lnd that had it.
 MARGIN = 120
+# Seconds of these in which an lnd that was told to stop has to have stopped.
+STOP = 45
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,3 +103,12 @@ def confirm(config: Config, said: list[Said], asked: float) -> Verdict:
     if verdict.number is not None and (verdict.confirmed or verdict.number != config.own_number()):
         write(config.confirmation, f"{verdict.number} {int(asked)}\n", 0o644)
     return verdict
+
+
+def over(config: Config, now: float) -> bool:
+    """Whether this volume's lnd must not run any more, as the entry point sees it."""
+    try:
+        number, stamp = config.confirmation.read_text().split()[:2]
+        return int(number) != config.own_number() or not 0 <= now - int(stamp) <= config.lease
+    except (FileNotFoundError, ValueError):
+        return True

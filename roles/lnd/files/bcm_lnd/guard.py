@@ -36,9 +36,14 @@ class Guard:
         held: Callable[[Config], str | None] = status.held,
         clock: Callable[[], float] = time.time,
         restart: Callable[[Config], None] = seed.done,
+        end: Callable[[Config], None] = status.end,
     ) -> None:
-        self.restart = restart
+        self.restart, self.end = restart, end
+        # Since when it must not run any more.
+        self.over: float | None = None
         self.missing = ""
+        # The backup that lnd itself does not take for one.
+        self.damaged: str | None = None
         self.config, self.lnd, self.ask_all, self.held, self.clock = config, lnd, ask_all, held, clock
         self.copier = Copier(config, places or Places(config), clock)
         self.verdict = Verdict(False, None, "nobody has been asked yet")
@@ -52,10 +57,19 @@ class Guard:
 
     # -- what is done again and again
 
+    def turn(self) -> None:
+        """A look that may fail. Whoever cannot look lets nobody open a channel."""
+        try:
+            self.tick()
+        except (TroubleError, OSError, ValueError, KeyError, TypeError) as error:
+            self.config.may_open.unlink(missing_ok=True)
+            self.say(f"could not look: {type(error).__name__}: {error}")
+
     def tick(self) -> None:
         now = self.clock()
         content = self.copier.look()
-        due = now - self.asked >= ASK
+        # A clock that was set back is no reason to be silent until it has caught up.
+        due = not 0 <= now - self.asked < ASK
         if due:
             self.asked = now
             self.of_fence()
@@ -72,6 +86,17 @@ class Guard:
         said = self.ask_all(self.config)
         self.verdict = fence.confirm(self.config, said, asked)
         self.copier.heard(said)
+        self.enforce()
+
+    def enforce(self) -> None:
+        """The entry point tells an lnd to stop that must not run any more. One that hangs in that would run on beside its successor."""
+        now = self.clock()
+        if not fence.over(self.config, now):
+            self.over = None
+            return
+        self.over = now if self.over is None else self.over
+        if now - self.over >= fence.STOP:
+            self.end(self.config)
 
     def of_lnd(self) -> None:
         self.state, self.trouble, self.info, self.waits = "", "", None, None
@@ -132,11 +157,20 @@ class Guard:
             except TroubleError as error:
                 # It may just have stopped, or begun anew, and what it says then says nothing of the backup: another time.
                 if isinstance(error, AnswerError) and self.still_active():
-                    self.say(f"lnd does not take its own channel backup for one: {error}")
+                    self.refused(
+                        f"lnd does not take its own channel backup for one, and no copy of it is sent: {error}"
+                    )
+                    return
         self.copier.send(content)
         if self.state == "SERVER_ACTIVE" and now - self.looked >= LOOK:
             self.looked = now
             self.copier.check(self.lnd)
+
+    def refused(self, words: str) -> None:
+        """It is looked at each second, and said once."""
+        if self.copier.current != self.damaged:
+            self.damaged = self.copier.current
+            self.say(words)
 
     def still_active(self) -> bool:
         try:
@@ -217,8 +251,5 @@ def main() -> int:
     config = load()
     guard = Guard(config, Lnd(config))
     while True:
-        try:
-            guard.tick()
-        except (TroubleError, OSError, ValueError, KeyError, TypeError) as error:
-            guard.say(f"could not look: {type(error).__name__}: {error}")
+        guard.turn()
         time.sleep(TICK)

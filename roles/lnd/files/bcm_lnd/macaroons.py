@@ -32,6 +32,53 @@ def wanted(config: Config, name: str) -> dict[str, Any]:
     return dict(told[name])
 
 
+def outdated(config: Config, note: Path, want: dict[str, Any]) -> int | None:
+    """The root key of the macaroon that was made before, where that is another one: whoever has a copy could go on with it."""
+    try:
+        told = json.loads(note.read_text())
+        number, permissions = int(told["root_key_id"]), set(told["permissions"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+    # Of another wallet: there it is worth nothing. And what only gained rights may stay: nobody has less than before.
+    if told.get("wallet") != config.own_number():
+        return None
+    if number == want["root_key_id"]:
+        return None if permissions <= set(want["permissions"]) else number
+    others = json.loads(Path(config.etc, "consumers.json").read_text())
+    # It may be another's by now.
+    return None if number in [one["root_key_id"] for one in others.values()] else number
+
+
+def forget(lnd: Lnd, root_key_id: int) -> None:
+    """Have lnd take nothing any more that was made with this root key."""
+    there = lnd.ask("GET", "/v1/macaroon/ids").get("root_key_ids") or []
+    if str(root_key_id) in [str(one) for one in there]:
+        lnd.ask("DELETE", f"/v1/macaroon/{root_key_id}")
+
+
+def forget_gone(config: Config, lnd: Lnd) -> list[str]:
+    """Have those who are no consumers any more use it no more. Says who they were."""
+    try:
+        there = json.loads(Path(config.etc, "consumers.json").read_text())
+    except FileNotFoundError:
+        raise TroubleError("There is no list of consumers on this host. lightning.yml writes it.") from None
+    used = {int(one["root_key_id"]) for one in there.values()}
+    gone = []
+    # What others have put here has no note.
+    for note in sorted(folder(config).glob("*.json")):
+        if note.stem in there:
+            continue
+        told = json.loads(note.read_text())
+        # Of another wallet it is worth nothing already, and its number may be another's by now.
+        if told.get("wallet") == config.own_number() and int(told["root_key_id"]) not in used:
+            forget(lnd, int(told["root_key_id"]))
+        note.with_suffix(".macaroon").unlink(missing_ok=True)
+        # Last, so that a run that is killed before is gone on with.
+        note.unlink()
+        gone.append(note.stem)
+    return gone
+
+
 def have(config: Config, lnd: Lnd, name: str) -> bool:
     """Have the macaroon of NAME in a file of root's. Says whether one was made."""
     want = wanted(config, name)
@@ -42,6 +89,9 @@ def have(config: Config, lnd: Lnd, name: str) -> bool:
     stamp = json.dumps({**want, "wallet": config.own_number()}, sort_keys=True)
     if made.exists() and note.exists() and note.read_text() == stamp:
         return False
+    before = outdated(config, note, want)
+    if before is not None:
+        forget(lnd, before)
     question = {
         "permissions": [dict(zip(("entity", "action"), one.split(":", 1), strict=True)) for one in want["permissions"]],
         "root_key_id": str(want["root_key_id"]),

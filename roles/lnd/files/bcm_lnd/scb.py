@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from .config import Config, Keeper, Place, TroubleError
@@ -133,6 +133,9 @@ class Copier:
             content = self.config.backup.read_bytes()
         except FileNotFoundError:
             return None
+        if not content:
+            # A disk that was full, or a machine that lost its power: it is none, and takes the place of none.
+            return None
         found = digest(content)
         if found != self.current:
             self.current, self.channels = found, None
@@ -193,30 +196,47 @@ def channels_in(lnd: Lnd, content: bytes) -> int:
     return len(points_in(lnd, content))
 
 
-def newest(config: Config, places: Places) -> tuple[bytes, str]:
-    """The copy that was stored last, and where it is.
+def newest(config: Config, places: Places, without: Collection[str] = ()) -> tuple[bytes, str]:
+    """The copy that was stored last, and where it is. WITHOUT are those who need not answer.
 
     :raises TroubleError: nobody has one, or somebody who may have a newer one does not answer.
     """
+    names = [*(keeper.name for keeper in config.keepers), *(place.name for place in config.places)]
+    unknown = sorted(set(without) - set(names))
+    if unknown:
+        raise TroubleError(f"There is no {', '.join(unknown)}; there are: {', '.join(names)}. Nothing was changed.")
     found: list[tuple[float, bytes, str]] = []
     silent: list[str] = []
+    missing: list[str] = []
     for said in ask_all(config):
-        if said.trouble:
-            silent.append(said.trouble)
-        elif said.backup:
-            content = places.get(said.keeper)
-            if content:
-                found.append((float(said.backup["age"]), content, said.keeper.name))
+        trouble, content = said.trouble, None
+        try:
+            content = places.get(said.keeper) if said.backup and not trouble else None
+        except (TroubleError, OSError) as error:
+            trouble = str(error)
+        if trouble:
+            silent.append(trouble)
+            missing.append(said.keeper.name)
+        elif said.backup and content:
+            found.append((float(said.backup["age"]), content, said.keeper.name))
     for place in config.places:
         try:
             content = places.get(place)
         except (TroubleError, OSError) as error:
             silent.append(str(error))
+            missing.append(place.name)
             continue
         if content:
             # It does not say when it was stored: it counts only where no keeper has one.
             found.append((float("inf"), content, place.name))
     if not found:
         raise TroubleError(f"No copy of the channel backup was found. {'; '.join(silent)}".strip())
+    missing = [name for name in missing if name not in without]
+    if missing:
+        words = " ".join(f"--without {name}" for name in missing)
+        raise TroubleError(
+            f"Whoever does not answer may have a newer copy of the channel backup, and a channel that is not in the one that is brought back is lost: "
+            f"{'; '.join(silent)}. Have it answer; or, if it never will: bcm-lnd restore {words}. Nothing was changed."
+        )
     _age, content, name = min(found, key=lambda one: one[0])
     return content, name

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import datetime
 import fcntl
 import getpass
 import hashlib
@@ -15,7 +16,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from .rest import AnswerError, Lnd, SilentError
 Object = dict[str, Any]
 
 WORDS = 24
+_QUIET: dict[str, Any] = {"capture_output": True, "text": True, "check": False}
 # lnd looks for coins in so many addresses after the last one that was used.
 RECOVERY_WINDOW = 2500
 AWAITED = "This volume waits for the seed of a wallet that was lost. Its owner types it at a terminal of this host: bcm-lnd restore"
@@ -154,10 +156,16 @@ def wait_for(
         pause(1)
 
 
-def create(config: Config, lnd: Lnd, clock: Callable[[], float] = time.time) -> bool:
+def create(
+    config: Config,
+    lnd: Lnd,
+    clock: Callable[[], float] = time.time,
+    run: Callable[..., Any] = subprocess.run,
+) -> bool:
     """Have a wallet. Says whether one was made.
 
     The order matters: before there is a wallet, its seed lies sealed on the disk; and what was sealed for a wallet that was never made is thrown away.
+    An lnd that was given a seed and did not answer may still make a wallet of it: before another is made it has to have ended.
     """
     with locked(config):
         if config.wallet.exists():
@@ -172,6 +180,11 @@ def create(config: Config, lnd: Lnd, clock: Callable[[], float] = time.time) -> 
             raise TroubleError(
                 "The wallet of this volume is gone, and its seed was made already. Nothing was made: see playbooks/lightning_restore.yml."
             )
+        if pending_file(config).exists() and not began_after(config, pending_file(config).stat().st_mtime, run):
+            restart(config, run)
+            raise TroubleError(
+                "An earlier run was broken off while lnd was to make a wallet. Before it is asked again, lnd begins anew."
+            )
         # Whoever has it made asks again.
         wait_for(lnd, ("NON_EXISTING",), 10)
         words = list(lnd.ask("GET", "/v1/genseed", macaroon=False)["cipher_seed_mnemonic"])
@@ -184,6 +197,23 @@ def create(config: Config, lnd: Lnd, clock: Callable[[], float] = time.time) -> 
         _init(lnd, config, words, {})
         pending_file(config).rename(sealed_file(config))
         return True
+
+
+def began_after(config: Config, moment: float, run: Callable[..., Any] = subprocess.run) -> bool:
+    """Whether all of lnd that runs here began later than a moment, seconds since 1970. Where none runs, nobody knows yet."""
+    began = [
+        run(["docker", "inspect", "--format", "{{.State.StartedAt}}", name], **_QUIET) for name in _running(config, run)
+    ]
+    try:
+        times = [datetime.datetime.fromisoformat(f"{str(one.stdout).strip()[:19]}+00:00").timestamp() for one in began]
+    except ValueError:
+        # It has just ended.
+        return False
+    return bool(times) and min(times) > moment
+
+
+def _running(config: Config, run: Callable[..., Any]) -> list[str]:
+    return str(run(["docker", "ps", "--quiet", "--filter", f"label=bcm.lnd={config.node}"], **_QUIET).stdout).split()
 
 
 def _init(lnd: Lnd, config: Config, words: list[str], further: Object) -> None:
@@ -257,6 +287,7 @@ def restore(
     places: scb.Places,
     prompt: Callable[[str], str] = getpass.getpass,
     clock: Callable[[], float] = time.time,
+    without: Collection[str] = (),
 ) -> str:
     """Make the wallet from the words of its seed. Says where the channel backup came from.
 
@@ -272,7 +303,7 @@ def restore(
             )
         # As long as the lnd that was here before may still run, this one is held.
         wait_for(lnd, ("NON_EXISTING",), config.lease + fence.MARGIN + 60)
-        backup, source = scb.newest(config, places)
+        backup, source = scb.newest(config, places, without)
         words = ask_words(prompt)
         salt = os.urandom(16)
         write(proof_file(config), json.dumps({"salt": salt.hex(), "proof": proof_of(words, salt)}))
@@ -340,14 +371,8 @@ def done(config: Config, run: Callable[..., Any] = subprocess.run) -> None:
 
 def restart(config: Config, run: Callable[..., Any] = subprocess.run) -> None:
     """Have lnd begin anew with its doors open: Swarm makes a container of the same task's kind when this one has ended."""
-    found = run(
-        ["docker", "ps", "--quiet", "--filter", f"label=bcm.lnd={config.node}"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    for name in found.stdout.split():
-        done = run(["docker", "kill", "--signal", "TERM", name], capture_output=True, text=True, check=False)
+    for name in _running(config, run):
+        done = run(["docker", "kill", "--signal", "TERM", name], **_QUIET)
         if done.returncode:
             raise SilentError(f"lnd could not be told to begin anew: {done.stderr.strip()}")
 

@@ -27,29 +27,30 @@ def part(what: str, cause: str = "", hint: str = "") -> Object:
 
 def held(config: Config, run: Callable[..., Any] = subprocess.run) -> str | None:
     """Why the container has not let lnd start; None where it has, or where there is none."""
+    return next((words for name in _containers(config, run) if (words := _held_in(name, run))), None)
+
+
+def end(config: Config, run: Callable[..., Any] = subprocess.run) -> None:
+    """End each lnd that has been let in, and does not stop by itself. Its database bears that."""
+    for name in _containers(config, run):
+        if not _held_in(name, run):
+            run(["docker", "kill", "--signal", "KILL", name], capture_output=True, text=True, check=False)
+
+
+def _containers(config: Config, run: Callable[..., Any]) -> list[str]:
     listed = run(
         ["docker", "ps", "--quiet", "--filter", f"label=bcm.lnd={config.node}"],
         capture_output=True,
         text=True,
         check=False,
     )
-    for name in listed.stdout.split():
-        told = run(
-            [
-                "docker",
-                "exec",
-                name,
-                "/bin/sh",
-                "-c",
-                "cat /tmp/held 2>/dev/null || { [ -e /dev/shm/bcm-held ] && echo 'the container before it stops'; }",
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if told.stdout.strip():
-            return str(told.stdout.strip())
-    return None
+    return str(listed.stdout).split()
+
+
+def _held_in(name: str, run: Callable[..., Any]) -> str:
+    words = "cat /tmp/held 2>/dev/null || { [ -e /dev/shm/bcm-held ] && echo 'the container before it stops'; }"
+    told = run(["docker", "exec", name, "/bin/sh", "-c", words], capture_output=True, text=True, check=False)
+    return str(told.stdout).strip()
 
 
 def of_fence(verdict: Verdict) -> Object:
@@ -146,7 +147,11 @@ def of_copies(config: Config, copier: Copier, now: float, wanted: int | None) ->
         cause = f"{len(current)} of {len(copies)} places have it as it is now, and two should"
         hint = "Declare a further place in stacks.lightning.backup_places, or more managers."
     elif not outside(config, current):
-        cause = f"all copies lie on the disks of one machine, {config.endpoint}, where lnd itself is"
+        cause = (
+            f"all copies lie on the disks of one machine, {config.endpoint}, where lnd itself is"
+            if config.endpoint is not None
+            else "nobody knows on which machine lnd is, so that all copies may lie there, too"
+        )
         hint = "Declare a place elsewhere in stacks.lightning.backup_places, or have managers on another endpoint."
     elif wanted is not None and copier.channels is not None and copier.channels < wanted:
         cause = f"it holds {copier.channels} channels and lnd has {wanted}"
@@ -179,10 +184,11 @@ def _of_copy(copier: Copier, copy: Copy, now: float, lag: int, wanted: int | Non
 
 def outside(config: Config, copies: list[Copy]) -> bool:
     """Whether one of them survives this machine. Of a place that was declared it is believed."""
+    declared = {place.name for place in config.places}
     return any(
-        copy.endpoint != config.endpoint
+        # Where one of the two machines is not known, they may be the same one.
+        copy.name in declared or (None not in (copy.endpoint, config.endpoint) and copy.endpoint != config.endpoint)
         for copy in copies
-        if copy.endpoint is not None or copy.name in {place.name for place in config.places}
     )
 
 

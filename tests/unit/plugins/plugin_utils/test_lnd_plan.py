@@ -125,6 +125,8 @@ def test_what_would_open_a_door_is_refused(option):
         ({"version": "0.20.1-beta", "stands": "0.21.0-beta"}, "whose database (migration 35) it cannot read (33)"),
         ({"version": "0.20.1-beta", "stands": "0.99.0-beta"}, "which is not known here"),
         ({"options": {"--nat": 1}}, "is no name of an option"),
+        ({"options": {"accept-amp": "true\nno-macaroons=true"}}, "has a value of several lines"),
+        ({"options": {"addpeer": ["a", "b\nnat=true"]}}, "has a value of several lines"),
         ({"options": {"tor.socks": "1.2.3.4:9050"}}, "is set by a variable of its own"),
         ({"options": {"listen": "0.0.0.0:1"}}, "is set by a variable of its own"),
         ({"alias": "x" * 33}, "cannot be announced"),

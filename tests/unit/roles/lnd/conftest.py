@@ -61,6 +61,8 @@ class FakeLnd:
             return self.pending
         if path == "/v1/channels":
             return {"channels": [{"channel_point": f"open-{number}"} for number in range(self.channels)]}
+        if path == "/v1/macaroon/ids":
+            return {"root_key_ids": ["0", "21"]}
         if path == "/v1/macaroon":
             return {"macaroon": "0201"}
         return dict(self.info) if path == "/v1/getinfo" else {}

@@ -8,8 +8,10 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import json
+import os
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from http.client import HTTPSConnection
 from pathlib import Path
@@ -85,9 +87,11 @@ class Keeper:
         self.thread.start()
         self.client = self.authority.issue("lightning-1", ExtendedKeyUsageOID.CLIENT_AUTH)
 
-    def node(self, name: str, number: str) -> None:
+    def node(self, name: str, number: str, written: int = 1000) -> None:
         (self.store / name).mkdir(parents=True, exist_ok=True)
-        (self.store / name / "number").write_text(number + "\n")
+        file = self.store / name / "number"
+        file.write_text(number + "\n")
+        os.utime(file, (written, written))
 
     def ask(
         self, method: str, path: str, body: bytes | None = None, client: Path | None = None, **headers: str
@@ -123,6 +127,16 @@ def test_each_is_told_its_number(keeper: Keeper) -> None:
     # What is not whole is no number.
     keeper.node("lightning-1", "2")
     assert json.loads(keeper.ask("GET", "/v1/lightning-1")[1])["number"] is None
+
+
+def test_a_number_is_as_old_as_this_machine_has_told_it(keeper: Keeper) -> None:
+    """A restore that was broken off and went on much later: until then the old lnd was told that it may run."""
+    now = int(time.time())
+    keeper.node("lightning-1", f"2 {now - 86400}", now - 20)
+    assert 15 < json.loads(keeper.ask("GET", "/v1/lightning-1")[1])["age"] < 60
+    # And no older than the number itself, whatever the clock of this machine was.
+    keeper.node("lightning-1", f"2 {now - 20}", now - 86400)
+    assert 15 < json.loads(keeper.ask("GET", "/v1/lightning-1")[1])["age"] < 60
 
 
 def test_the_backup_is_kept_with_those_before_it(keeper: Keeper) -> None:

@@ -173,3 +173,14 @@ def test_it_is_stopped_before_its_disk_is_full(container: Container) -> None:
     (container.folder / "data/large").write_bytes(os.urandom(14 << 20))
     assert container.process is not None
     assert container.process.wait(5) == -signal.SIGTERM
+
+
+def test_it_is_stopped_when_nobody_can_watch_it_any_more(container: Container) -> None:
+    """Where no process can be begun, sleep fails: a watch that ended then would leave lnd to itself for ever."""
+    text = (container.folder / "entrypoint").read_text()
+    (container.folder / "entrypoint").write_text(text.replace("while sleep 0.2;", "while sleep 0.5 && false;"))
+    container.number("1", "1")
+    container.start()
+    assert container.began()
+    assert container.process is not None
+    assert container.process.wait(5) == -signal.SIGTERM

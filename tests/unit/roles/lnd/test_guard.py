@@ -9,10 +9,11 @@ import dataclasses
 import json
 import os
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
-from bcm_lnd import cli, macaroons, seed
+from bcm_lnd import cli, fence, macaroons, seed, status
 from bcm_lnd.config import Config, TroubleError
 from bcm_lnd.fence import Said
 from bcm_lnd.guard import Guard
@@ -27,7 +28,9 @@ class Around:
         self.config, self.lnd, self.places, self.clock = config, lnd, places, clock
         self.numbers: list[int | None] = [1, 1, 1]
         self.held: str | None = None
+        self.killed: list[str] = []
         self.guard = Guard(config, lnd, places, self.ask, lambda _config: self.held, clock)
+        self.guard.end = lambda config: self.killed.append(config.node)
 
     def ask(self, config: Config) -> list[Said]:
         found = []
@@ -36,6 +39,9 @@ class Around:
             backup = {"sha256": status_digest(kept), "age": 1.0} if kept is not None else None
             found.append(Said(keeper, number, 5000.0, backup, "" if number else f"{keeper.name}: away"))
         return found
+
+    def broken_ask(self, config: Config) -> list[Said]:
+        raise ValueError(config.node)
 
     def tick(self, seconds: float = 11) -> dict[str, Any]:
         self.clock.now += seconds
@@ -206,6 +212,77 @@ def test_copies_that_lag_or_lie_together_are_named(around: Around) -> None:
     )
 
 
+def test_an_lnd_that_does_not_stop_when_it_must_is_ended(around: Around) -> None:
+    """It would run on beside its successor, which begins when the lease and a margin are over."""
+    around.tick()
+    around.numbers = [None, None, None]
+    around.tick(900)
+    around.tick(50)
+    assert around.killed == []
+    around.tick(40)
+    around.tick(10)
+    assert around.killed == ["lightning-1"]
+    # And it goes on as soon as it may.
+    around.numbers = [1, 1, 1]
+    around.tick()
+    around.tick(60)
+    assert around.killed == ["lightning-1"]
+
+
+def test_one_that_is_held_is_not_ended_and_the_one_before_it_is(config: Config) -> None:
+    killed = []
+
+    def run(argv: list[str], **_further: Any) -> subprocess.CompletedProcess[str]:
+        if argv[1] == "kill":
+            killed.append(argv[2:])
+        words = {"ps": "new\nold\n", "exec": "the container before it stops" if argv[2] == "new" else ""}
+        return subprocess.CompletedProcess(argv, 0, words.get(argv[1], ""), "")
+
+    status.end(config, run)
+    assert killed == [["--signal", "KILL", "old"]]
+    assert status.held(config, run) == "the container before it stops"
+
+
+def test_one_that_was_restored_elsewhere_is_ended_soon(around: Around) -> None:
+    around.tick()
+    around.numbers = [2, 2, 1]
+    around.tick()
+    around.tick(40)
+    assert around.killed == []
+    around.tick(10)
+    assert around.killed == ["lightning-1"]
+    assert fence.STOP + 30 < fence.MARGIN
+
+
+def test_a_clock_that_is_set_back_holds_up_nothing(around: Around) -> None:
+    around.tick()
+    around.tick(-7200)
+    assert around.config.confirmation.read_text().split()[1] == str(int(around.clock.now))
+
+
+def test_where_lnd_is_must_be_known_for_a_copy_to_be_elsewhere(around: Around) -> None:
+    around.guard.config = dataclasses.replace(around.config, endpoint=None, places=())
+    assert "no copy of the channel backup as it is now lies outside of this machine" in around.tick()["why_not"]
+    assert not around.config.may_open.exists()
+    assert "nobody knows on which machine lnd is" in around.broken()["lnd's channel backup"]
+    # A place that was declared is elsewhere.
+    around.guard.config = dataclasses.replace(around.config, endpoint=None)
+    assert around.tick()["may_open"]
+
+
+def test_one_that_cannot_look_lets_nobody_open_a_channel(around: Around) -> None:
+    around.tick()
+    assert around.config.may_open.exists()
+    around.clock.now += 11
+    around.guard.ask_all = around.broken_ask
+    around.guard.turn()
+    assert not around.config.may_open.exists()
+    around.guard.ask_all = around.ask
+    around.clock.now += 11
+    around.guard.turn()
+    assert around.config.may_open.exists()
+
+
 def test_what_lnd_says_while_it_begins_anew_says_nothing_of_its_backup(
     around: Around, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -220,7 +297,28 @@ def test_what_lnd_says_while_it_begins_anew_says_nothing_of_its_backup(
     assert "channel backup for one" not in capsys.readouterr().err
     around.lnd.is_in = "SERVER_ACTIVE"
     around.tick(1)
-    assert "lnd does not take its own channel backup for one: lnd says: wallet locked" in capsys.readouterr().err
+    assert (
+        "does not take its own channel backup for one, and no copy of it is sent: lnd says" in capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize("content", [b"", b"damaged"])
+def test_a_backup_that_is_none_takes_the_place_of_none(
+    around: Around, content: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    around.tick()
+    assert around.places.kept["cloud"] == b"channels"
+    around.config.backup.write_bytes(content)
+    around.lnd.refuses["/v1/channels/backup/verify"] = "unable to decrypt"
+    for _ in range(3):
+        around.tick(1)
+    assert set(around.places.kept.values()) == {b"channels"}
+    assert capsys.readouterr().err.count("does not take its own channel backup for one") == (1 if content else 0)
+    # As soon as there is a good one again, it is sent.
+    del around.lnd.refuses["/v1/channels/backup/verify"]
+    around.config.backup.write_bytes(b"more channels")
+    around.tick(31)
+    assert set(around.places.kept.values()) == {b"more channels"}
 
 
 def test_an_old_report_says_nothing(around: Around) -> None:
@@ -248,8 +346,6 @@ def test_a_macaroon_for_each(around: Around) -> None:
     with pytest.raises(TroubleError, match="no list of consumers"):
         macaroons.have(config, lnd, "reader")
     consumers = {"reader": {"permissions": ["info:read", "offchain:read"], "root_key_id": 21}}
-    from pathlib import Path
-
     Path(config.etc, "consumers.json").write_text(json.dumps(consumers))
     with pytest.raises(TroubleError, match="There is no consumer other; there are: reader"):
         macaroons.have(config, lnd, "other")
@@ -267,6 +363,66 @@ def test_a_macaroon_for_each(around: Around) -> None:
     # Of a wallet that was restored it is another one.
     config.number.write_text("2\n")
     assert macaroons.have(config, lnd, "reader") is True
+
+
+@pytest.mark.parametrize(
+    ("now", "revoked"),
+    [
+        # Less than before, or with another root key: copies of the one before are worth nothing any more.
+        ({"reader": {"permissions": ["info:read"], "root_key_id": 21}}, ["/v1/macaroon/21"]),
+        ({"reader": {"permissions": ["info:read", "offchain:read"], "root_key_id": 22}}, ["/v1/macaroon/21"]),
+        # More than before.
+        ({"reader": {"permissions": ["info:read", "offchain:read", "peers:read"], "root_key_id": 21}}, []),
+        # Another's by now.
+        (
+            {
+                "reader": {"permissions": ["info:read", "offchain:read"], "root_key_id": 22},
+                "shop": {"permissions": ["info:read"], "root_key_id": 21},
+            },
+            [],
+        ),
+    ],
+)
+def test_a_macaroon_with_rights_that_were_taken_away_is_worth_nothing(
+    around: Around, now: dict[str, Any], revoked: list[str]
+) -> None:
+    config, lnd = around.config, around.lnd
+    file = Path(config.etc, "consumers.json")
+    file.write_text(json.dumps({"reader": {"permissions": ["info:read", "offchain:read"], "root_key_id": 21}}))
+    assert macaroons.have(config, lnd, "reader") is True
+    file.write_text(json.dumps(now))
+    assert macaroons.have(config, lnd, "reader") is True
+    assert [path for method, path, _question in lnd.asked if method == "DELETE"] == revoked
+    assert lnd.asked[-1][:2] == ("POST", "/v1/macaroon")
+    assert macaroons.have(config, lnd, "reader") is False
+
+
+@pytest.mark.parametrize(
+    ("now", "wallet", "revoked"),
+    [
+        ({}, 1, ["/v1/macaroon/21"]),
+        ({"shop": {"permissions": ["info:read"], "root_key_id": 22}}, 1, ["/v1/macaroon/21"]),
+        # The number is another's, or was one of the wallet before.
+        ({"shop": {"permissions": ["info:read"], "root_key_id": 21}}, 1, []),
+        ({}, 2, []),
+    ],
+)
+def test_who_is_declared_no_more_has_no_macaroon(
+    around: Around, now: dict[str, Any], wallet: int, revoked: list[str]
+) -> None:
+    config, lnd = around.config, around.lnd
+    file = Path(config.etc, "consumers.json")
+    file.write_text(json.dumps({"reader": {"permissions": ["info:read"], "root_key_id": 21}}))
+    assert macaroons.have(config, lnd, "reader") is True
+    other = macaroons.folder(config) / "bcm.channels.macaroon"
+    other.write_bytes(b"x")
+    assert macaroons.forget_gone(config, lnd) == []
+    file.write_text(json.dumps(now))
+    config.number.write_text(f"{wallet}\n")
+    assert macaroons.forget_gone(config, lnd) == ["reader"]
+    assert [path for method, path, _question in lnd.asked if method == "DELETE"] == revoked
+    assert list(macaroons.folder(config).iterdir()) == [other]
+    assert macaroons.forget_gone(config, lnd) == []
 
 
 # -- a seed that is brought back -------------------------------------------------------------------------------------
@@ -312,6 +468,8 @@ def test_meanwhile_no_copy_takes_the_place_of_the_good_one(returning: tuple[Arou
         told = around.tick()
         assert not told["may_open"]
         assert "a seed is being brought back" in told["why_not"]
+    with pytest.raises(TroubleError, match="a seed is being brought back"):
+        cli.backup(around.config)
     assert around.places.puts == []
     seed.done(around.config, lambda *_args, **_further: subprocess.CompletedProcess([], 0, "", ""))
     around.tick()

@@ -55,6 +55,13 @@ def test_secrets_of_before_a_restore_are_refused() -> None:
     ]
 
 
+def test_a_number_that_was_made_anew_is_refused() -> None:
+    """Its secrets were lost and the count begins again: another lnd would have the number of one that may still be somewhere."""
+    assert lower(["lightning-1=1 5", "lightning-2=1 5"], {"lightning-1": "1 77", "lightning-2": "1 5"}) == [
+        "manager-1 knows number 1 of the fence of lightning-1, and is to be told another one that is 1, too, made at another time."
+    ]
+
+
 def test_it_is_looked_at_before_anything_is_written() -> None:
     tasks = yaml.safe_load((ROLE / "tasks/keeper.yml").read_text())
     assert [next(key for key in task if key.startswith(("ansible.", "bcm."))) for task in tasks[:3]] == [

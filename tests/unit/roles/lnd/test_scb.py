@@ -118,10 +118,24 @@ def test_the_one_that_was_stored_last_comes_back(
 
     places.kept = {"manager-1": b"old", "manager-2": b"new", "cloud": b"elsewhere"}
     heard(Said(one, 1, 0.0, {"age": 90.0}), Said(two, 1, 0.0, {"age": 5.0}), Said(three, trouble="away"))
+    # Who is silent may have a newer one: only the owner can say that it never answers again.
+    with pytest.raises(
+        TroubleError, match="a newer copy .*: away. Have it answer.*bcm-lnd restore --without manager-3"
+    ):
+        scb.newest(config, places)
+    with pytest.raises(TroubleError, match="There is no manager-4; there are: manager-1"):
+        scb.newest(config, places, ["manager-4"])
+    assert scb.newest(config, places, ["manager-3"]) == (b"new", "manager-2")
+    # One that knows of its copy, and does not give it, is silent, too.
+    heard(Said(one, 1, 0.0, {"age": 90.0}), Said(two, 1, 0.0, {"age": 5.0}), Said(three, 1))
     assert scb.newest(config, places) == (b"new", "manager-2")
+    places.away = {"manager-2"}
+    with pytest.raises(TroubleError, match="bcm-lnd restore --without manager-2"):
+        scb.newest(config, places)
+    places.away = set()
     # When it was stored elsewhere is not known: it comes last, and it comes.
     heard(Said(one, trouble="away"), Said(two, trouble="away"), Said(three, 1))
-    assert scb.newest(config, places) == (b"elsewhere", "cloud")
+    assert scb.newest(config, places, ["manager-1", "manager-2"]) == (b"elsewhere", "cloud")
     places.away = {"cloud"}
     with pytest.raises(
         TroubleError, match="No copy of the channel backup was found. away; away; cloud does not answer"

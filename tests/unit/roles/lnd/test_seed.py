@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -65,10 +66,25 @@ def test_killed_before_the_wallet_was_made(
     with pytest.raises(KeyboardInterrupt):
         seed.create(config, lnd)
     assert not seed.sealed_file(config).exists()
-    # The next run makes another seed, and the one that no wallet has is gone.
+    # The lnd that was given it may still make a wallet of it: it is ended, and nothing is made until it has.
     lnd.dies, lnd.words = None, [f"other{number}" for number in range(24)]
     calls = sealing()
-    assert seed.create(config, lnd) is True
+    ended: list[str] = []
+    began = ["2020-01-01T00:00:00.123456789Z"]
+
+    def run(argv: list[str], **_further: Any) -> subprocess.CompletedProcess[str]:
+        ended.extend(argv[-1:] if argv[1] == "kill" else [])
+        return subprocess.CompletedProcess(argv, 0, {"ps": "one\n", "inspect": began[0]}.get(argv[1], ""), "")
+
+    for moment in (began[0], "", "no time"):
+        began[0] = moment
+        with pytest.raises(TroubleError, match="lnd begins anew"):
+            seed.create(config, lnd, run=run)
+    assert (ended, calls, config.wallet.exists()) == (["one"] * 3, [], False)
+    # Then the run that comes next makes another seed, and the one that no wallet has is gone.
+    began[0] = "2100-01-01T00:00:00.123456789Z"
+    assert seed.create(config, lnd, run=run) is True
+    assert ended == ["one"] * 3
     assert "other1" in calls[-1][-1]
     seed.confirm(config, lambda _prompt: " ".join(lnd.words))
 
@@ -136,7 +152,7 @@ def test_a_person_at_a_terminal_types_it() -> None:
 
 def restorable(config: Config, places: FakePlaces, monkeypatch: pytest.MonkeyPatch) -> None:
     seed.awaited_file(config).write_text("")
-    monkeypatch.setattr(scb, "newest", lambda _config, _places: (b"backup", "manager-2"))
+    monkeypatch.setattr(scb, "newest", lambda _config, _places, _without: (b"backup", "manager-2"))
 
 
 def test_it_is_brought_back_with_the_channel_backup(
