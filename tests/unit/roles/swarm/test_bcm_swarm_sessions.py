@@ -611,7 +611,7 @@ class Swarm:
     def looks(self, count: int = 4) -> list[str]:
         """Look every ten seconds; return what was updated in that time."""
         self.updated = []
-        for _ in range(count):
+        for _time in range(count):
             _said, self.memory = self.program.look_at_ports(self.nodes, self.memory)
             self.now += 10
         return self.updated
