@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from standing import Site, lab, wait_for
 
@@ -19,8 +20,14 @@ def test_lxd_and_all_instances_stopped_and_started(site: Site, tmp_path: Path) -
     before = tip(site)
     lab("down", timeout=900)
     lab("up", timeout=900)
-    report = wait_for(
-        "a site that works again", lambda: (said := site.verify(tmp_path))["works"] and said, seconds=300, every=5
-    )
-    assert report["works"]
+    said: dict[str, Any] = {}
+
+    def works() -> bool:
+        said.update(site.verify(tmp_path))
+        return bool(said["works"])
+
+    try:
+        wait_for("a site that works again", works, seconds=300, every=5)
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {said['broken']}") from None
     assert tip(site) == before
